@@ -1,0 +1,22 @@
+/** A server as configured: frozen data. In service it becomes an Endpoint (pool). */
+export interface Backend {
+  /** Unique in the fleet; the word that operators, logs, metrics and headers use. */
+  readonly name: string
+  /** Scheme, host and port, without a slash at the end. */
+  readonly origin: string
+  /** A path before Ollama's own paths, such as `/gpu1`; empty for almost everyone. */
+  readonly pathPrefix: string
+  /** Requests in flight at once for a model: one number, a map by canonical model name, or undefined to learn it. */
+  readonly slots: number | ReadonlyMap<string, number> | undefined
+  /** Requests in flight at once over all models. */
+  readonly slotsTotal: number | undefined
+  /** For the weighted picker; 1 unless said otherwise. */
+  readonly weight: number
+  readonly labels: readonly string[]
+  /** Sent with every request to this backend: for servers behind a login. Secret. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Memory for models in bytes, where the operator said so: what `manage.pull: fit` compares with. */
+  readonly memoryBytes: number | undefined
+  /** Context length in tokens that this server gives a model that is not loaded; undefined: Ollama's smallest, 4096. */
+  readonly contextDefault: number | undefined
+}

@@ -1,0 +1,32 @@
+/** What routing may know of an Endpoint: a window without handles. The pool's Endpoint satisfies it as it is. */
+export interface EndpointView {
+  readonly name: string
+  readonly weight: number
+  readonly labels: readonly string[]
+  /** The operator's voice: false while drained. */
+  readonly enabled: boolean
+  /** The probes' voice. */
+  readonly ready: boolean
+  /** Context in tokens of a model that is not loaded there. */
+  readonly contextDefault: number
+  /** Requests in flight, over all models. */
+  readonly inFlight: number
+  /** The model there by canonical name, as far as the last look told. */
+  model(canonical: string): ModelView | undefined
+}
+
+/** One model at one endpoint. */
+export interface ModelView {
+  /** The manifest's sha256 in hex; undefined for stand-ins that give none. */
+  readonly digest: string | undefined
+  /** Undefined: the server did not say, so nothing is ruled out. */
+  readonly capabilities: ReadonlySet<string> | undefined
+  readonly resident: boolean
+  /** Context in tokens of the loaded runner; undefined when not loaded or not said. */
+  readonly contextLoaded: number | undefined
+  /** What outcomes say of this model at this endpoint and of the endpoint itself. */
+  readonly admitting: boolean
+  /** True when a seat could be taken now. */
+  readonly seatFree: boolean
+  readonly seatsUsed: number
+}

@@ -1,0 +1,82 @@
+/**
+ * Every failure of ours that a client or an operator can meet: one table of code, status, and what to do.
+ * The sentence for the moment ("which backend, which limit") is added where it happens.
+ */
+export const failures = {
+  body_not_json: { status: 400, fix: 'Send one JSON object.' },
+  body_empty: { status: 400, fix: 'Send a JSON object that names a model.' },
+  body_too_large: { status: 413, fix: 'Send less, or raise limits.body_max.' },
+  body_unreadable: {
+    status: 400,
+    fix: 'Send the body as its Content-Length and Content-Encoding say.',
+  },
+  body_budget_full: {
+    status: 503,
+    fix: 'Try again in a moment, or raise limits.bodies_memory_max and limits.bodies_disk_max.',
+  },
+  request_invalid: { status: 400, fix: 'Mend what the message names.' },
+  model_missing: { status: 400, fix: 'Name a model.' },
+  model_unknown: { status: 404, fix: 'Pull the model, or see GET /api/tags for what there is.' },
+  model_away: {
+    status: 503,
+    fix: 'Start the backend that has the model, or pull the model on another.',
+  },
+  no_backend: { status: 503, fix: 'Add a backend: chasqui up --backend http://HOST:11434' },
+  all_away: { status: 503, fix: 'See GET /queue-status for what each backend last said.' },
+  unsupported: { status: 400, fix: 'Use a model with that capability.' },
+  context_too_small: {
+    status: 400,
+    fix: 'Send a shorter prompt, set num_ctx, or use split mode.',
+  },
+  queue_full: { status: 503, fix: 'Try again after Retry-After, or raise queue.max.' },
+  queue_timeout: { status: 503, fix: 'Try again after Retry-After, or raise queue.timeout.' },
+  all_busy: { status: 503, fix: 'Try again after Retry-After, or set queue.max above 0.' },
+  upstream_failed: {
+    status: 502,
+    fix: 'See the log line of this request id for what the backends did.',
+  },
+  upstream_timeout: { status: 504, fix: 'Raise the limit that the message names.' },
+  total_timeout: { status: 504, fix: 'Ask for less at once, or raise the timeout.' },
+  poison: {
+    status: 500,
+    fix: 'This request ended two model runners; change it before sending it again.',
+  },
+  answer_cut: { status: 502, fix: 'Send the request again.' },
+  repeat_guard: { status: 502, fix: 'Raise the temperature or the repeat penalty.' },
+  origin_refused: { status: 403, fix: 'Allow the page with allowed_origins.' },
+  host_refused: { status: 403, fix: 'Call by IP address, localhost, or a name in allowed_hosts.' },
+  admin_only: {
+    status: 403,
+    fix: 'Call from this machine without forwarding headers, or send Authorization: Bearer CHASQUI_ADMIN_TOKEN.',
+  },
+  not_found: { status: 404, fix: 'See the README for the routes that there are.' },
+  method_not_allowed: { status: 405, fix: 'Use the method that the Allow header names.' },
+  backend_unknown: { status: 404, fix: 'See GET /queue-status for the names.' },
+  split_not_built: { status: 501, fix: 'Leave "split" out, or set it to false.' },
+  loop: { status: 508, fix: 'Take this proxy out of its own list of backends.' },
+  stopping: { status: 503, fix: 'Try again in a moment: the proxy is being restarted.' },
+  internal: { status: 500, fix: 'Report the request id.' },
+} as const satisfies Record<string, { status: number; fix: string }>
+
+export type FailureCode = keyof typeof failures
+
+export class Failure extends Error {
+  readonly code: FailureCode
+  readonly status: number
+  readonly fix: string
+  /** Seconds after which another try makes sense. */
+  readonly retryAfterS: number | undefined
+
+  constructor(
+    code: FailureCode,
+    sentence: string,
+    more: { retryAfterS?: number; cause?: unknown } = {},
+  ) {
+    super(sentence, more.cause === undefined ? undefined : { cause: more.cause })
+    this.name = 'Failure'
+    this.code = code
+    this.status = failures[code].status
+    this.fix = failures[code].fix
+    this.retryAfterS = more.retryAfterS
+  }
+}

@@ -1,0 +1,81 @@
+import type { Family, Op } from './ask.ts'
+import type { FailureCode } from './failure.ts'
+
+/** The four counts and durations that Ollama puts into its last line, in its own unit: nanoseconds. */
+export interface Figures {
+  readonly totalNs: number
+  readonly loadNs: number
+  readonly promptTokens: number
+  readonly promptNs: number
+  readonly outputTokens: number
+  readonly outputNs: number
+}
+
+/** How an exchange ended, as metrics and logs say it. */
+export type Ending =
+  | 'ok'
+  | 'client_closed'
+  | 'rejected'
+  | 'shed'
+  | 'queue_timeout'
+  | 'upstream_error'
+  | 'upstream_timeout'
+  | 'stream_broken'
+  | 'bad_request'
+
+/** The one sentence in which every exchange ends. */
+export interface ExchangeEnded {
+  readonly id: string
+  readonly family: Family
+  readonly op: Op
+  /** The model's canonical name, or '' when none was named. */
+  readonly model: string
+  readonly tenant: string
+  readonly priority: string
+  readonly ending: Ending
+  readonly status: number
+  readonly code: FailureCode | undefined
+  /** The backend that gave the answer, or the last one asked; '' when none was. */
+  readonly backend: string
+  readonly attempts: number
+  /** What each failed attempt was, for the log: `walnut: refused crashed`. */
+  readonly trail: readonly string[]
+  readonly waitMs: number
+  /** From arrival to the first byte of the answer. */
+  readonly firstByteMs: number | undefined
+  readonly totalMs: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly figures: Figures | undefined
+}
+
+/** The list of facts that the house announces. Rooms tell an Observer; they know no logger and no metrics library. */
+export interface Observer {
+  exchangeStarted(family: Family, op: Op): void
+  exchangeEnded(fact: ExchangeEnded): void
+  retried(backend: string, reason: string): void
+  probed(backend: string, tookMs: number, ok: boolean): void
+  backendTurned(backend: string, state: string, reason: string): void
+  breakerTurned(backend: string, model: string | undefined, state: string): void
+  backendErred(backend: string, kind: string): void
+  loaded(backend: string, model: string, result: 'ok' | 'error' | 'rescued', tookMs: number): void
+  /** Something an operator should read once. */
+  noticed(sentence: string, detail?: Readonly<Record<string, unknown>>): void
+}
+
+/** An observer that listens to nothing; tests and tools overwrite what they care for. */
+export function deafObserver(heard: Partial<Observer> = {}): Observer {
+  const nothing = () => {}
+  return {
+    exchangeStarted: nothing,
+    exchangeEnded: nothing,
+    retried: nothing,
+    probed: nothing,
+    backendTurned: nothing,
+    breakerTurned: nothing,
+    backendErred: nothing,
+    loaded: nothing,
+    noticed: nothing,
+    ...heard,
+  }
+}

@@ -1,0 +1,63 @@
+/** How an attempt ended. Error codes are read in one room (proxy/judge); everyone else reads these words. */
+export type Outcome =
+  /** The answer came, whole. */
+  | { readonly kind: 'answered'; readonly status: number }
+  /** The backend said no, with a status of its own. */
+  | {
+      readonly kind: 'refused'
+      readonly status: number
+      readonly why: Refusal
+      readonly text: string
+    }
+  /** No connection; nothing was sent. */
+  | { readonly kind: 'unreachable'; readonly text: string }
+  /** A limit of ours ran out. */
+  | {
+      readonly kind: 'timedOut'
+      readonly limit: 'firstByte' | 'idle' | 'total'
+      readonly text: string
+    }
+  /** The connection ended before the answer did. */
+  | {
+      readonly kind: 'brokeOff'
+      readonly afterFirstByte: boolean
+      readonly reusedSocket: boolean
+      readonly text: string
+    }
+  /** The client hung up; nobody else's fault. */
+  | { readonly kind: 'clientLeft' }
+
+/**
+ * Why a backend said no, as far as the answer tells:
+ * `busy` full queue · `noModel` a stale map on our side · `crashed` its runner died · `outOfMemory` the model does not
+ * fit there · `serverFault` any other 5xx · `clientFault` the request itself is wrong, anyone would say so.
+ */
+export type Refusal = 'busy' | 'noModel' | 'crashed' | 'outOfMemory' | 'serverFault' | 'clientFault'
+
+/** Whose fault it was, for breakers and logs. */
+export function blame(outcome: Outcome): 'backend' | 'client' | 'nobody' {
+  switch (outcome.kind) {
+    case 'answered':
+      return 'nobody'
+    case 'clientLeft':
+      return 'client'
+    case 'refused':
+      return outcome.why === 'clientFault'
+        ? 'client'
+        : outcome.why === 'noModel'
+          ? 'nobody'
+          : 'backend'
+    case 'brokeOff':
+      // A kept-alive connection that the server closed just as we used it again says nothing about its health.
+      return outcome.reusedSocket && !outcome.afterFirstByte ? 'nobody' : 'backend'
+    case 'unreachable':
+    case 'timedOut':
+      return 'backend'
+  }
+}
+
+/** A runner died under this request: it may be the request that kills. */
+export function isDeath(outcome: Outcome): boolean {
+  if (outcome.kind === 'refused') return outcome.why === 'crashed'
+  return outcome.kind === 'brokeOff' && !outcome.reusedSocket
+}
