@@ -1,0 +1,121 @@
+import type { Backend } from './backend.ts'
+
+/** Everything an operator can set, checked, with units in the names. Frozen: a reload makes a new one. */
+export interface Settings {
+  readonly listen: ListenAddress
+  readonly backends: readonly Backend[]
+  /** Where spooled bodies and what must outlive a restart are kept. */
+  readonly dataDir: string
+  readonly adminToken: string | undefined
+  readonly log: {
+    readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent'
+    readonly format: 'auto' | 'json' | 'pretty'
+  }
+  readonly probes: ProbeSettings
+  readonly breaker: BreakerSettings
+  readonly routing: RoutingSettings
+  readonly queue: QueueSettings
+  readonly limits: LimitSettings
+  readonly timeouts: TimeoutSettings
+  readonly retries: RetrySettings
+  readonly generate: { readonly timeoutMs: number }
+  readonly manage: { readonly pull: PullTargets }
+  /** Unknown paths under /api and /v1 go to one backend instead of getting Ollama's 404. */
+  readonly forwardUnknown: boolean
+  /** The client's Authorization header is passed on. Off: it is ours, and no backend's business. */
+  readonly passAuthorization: boolean
+  /** Added to the origins that Ollama allows by default. A `*` stands for any text. */
+  readonly allowedOrigins: readonly string[]
+  /** Added to the Host names that Ollama allows on a loopback listener. */
+  readonly allowedHosts: readonly string[]
+  readonly tenants: TenantSettings
+}
+
+export interface ListenAddress {
+  readonly host: string
+  readonly port: number
+}
+
+export interface ProbeSettings {
+  readonly intervalMs: number
+  /** Below the interval, or two probes of one backend would overlap. */
+  readonly timeoutMs: number
+  /** How often the models on disk are asked for; in between only what is loaded. */
+  readonly modelsEveryMs: number
+  /** Failed probes in a row until a backend counts as away. */
+  readonly fall: number
+  /** Good probes in a row until it counts as ready again. */
+  readonly rise: number
+  /** Share of the interval by which each probe is moved at random. */
+  readonly jitter: number
+}
+
+export interface BreakerSettings {
+  /** Failures in a row that make it rest. */
+  readonly failuresInRow: number
+  /** Or this share of the last `windowSize` outcomes. */
+  readonly failureShare: number
+  readonly windowSize: number
+  readonly restMs: number
+  /** Rests double up to this. */
+  readonly restMsMax: number
+}
+
+export type PickerName = 'least-busy' | 'round-robin' | 'weighted' | 'capability'
+
+export interface RoutingSettings {
+  readonly picker: PickerName
+  /** For the capability picker: kind of work → backend names, best first. */
+  readonly preferences: Readonly<Record<string, readonly string[]>>
+  /** A model load goes on when the client that asked for it leaves. */
+  readonly loadRescue: boolean
+}
+
+export interface QueueSettings {
+  /** Requests that may wait; 0: none, who finds no free seat is turned away at once. */
+  readonly waitingMax: number
+  readonly waitMsMax: number
+  /** True: a priority header counts against everybody; false: it only orders a tenant's own requests. */
+  readonly priorityAcrossTenants: boolean
+}
+
+export interface LimitSettings {
+  readonly bodyBytesMax: number
+  /** A body up to this stays in memory; a larger one is spooled to a file. */
+  readonly bodyInMemoryBytesMax: number
+  readonly bodiesMemoryBytesMax: number
+  readonly bodiesDiskBytesMax: number
+  /** Idle and slow clients: the head of a request must be complete within this. */
+  readonly headMsMax: number
+}
+
+export interface TimeoutSettings {
+  readonly connectMs: number
+  /** From the last byte sent to the first byte back; undefined: none, a model may load for minutes. */
+  readonly firstByteMs: number | undefined
+  /** Between two bytes of an answer; undefined: none. */
+  readonly idleMs: number | undefined
+  /** From SIGTERM until streams that still run get their one line of error. */
+  readonly drainMs: number
+}
+
+export interface RetrySettings {
+  /** Further attempts of one exchange after the first. */
+  readonly furtherAttemptsMax: number
+  /** Retries may be this share of the exchanges, and … */
+  readonly budgetShare: number
+  /** … at least this many in ten seconds. */
+  readonly budgetFloor: number
+}
+
+export type PullTargets =
+  | { readonly to: 'all' }
+  | { readonly to: 'fit' }
+  | { readonly to: 'best'; readonly count: number }
+
+export interface TenantSettings {
+  /** Who may say who the user is: addresses and CIDR ranges. */
+  readonly trustedFrom: readonly string[]
+  /** Headers that name the user, first found wins. */
+  readonly userHeaders: readonly string[]
+}
