@@ -28,5 +28,7 @@ export interface ModelView {
   readonly admitting: boolean
   /** True when a seat could be taken now. */
   readonly seatFree: boolean
+  /** True when no seat is free but one more than the known ones may be tried. */
+  readonly seatToTry: boolean
   readonly seatsUsed: number
 }
