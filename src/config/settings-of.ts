@@ -1,0 +1,110 @@
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import type { Backend } from '../core/backend.ts'
+import { canonicalName } from '../core/model-name.ts'
+import type { Settings } from '../core/settings.ts'
+import { namesOf } from './backend-name.ts'
+import type { CheckedBackend } from './backend-schema.ts'
+import type { NumberedBackend } from './check.ts'
+import { defaultDataDir } from './data-dir.ts'
+import type { CheckedConfig } from './schema.ts'
+import type { Environment } from './substitute.ts'
+
+/** The words of the file → the words of the program. Only renames; everything is checked already. */
+export function settingsOf(
+  config: CheckedConfig,
+  backends: readonly NumberedBackend[],
+  { env, cwd }: { readonly env: Environment; readonly cwd: string },
+): Settings {
+  const { probes, breaker, routing, queue, limits, timeouts, retries, tenants } = config
+  const names = namesOf(backends)
+  return frozen({
+    listen: config.listen,
+    backends: backends.map(({ index, backend }) => backendOf(backend, names.get(index) ?? '')),
+    dataDir: config.data === undefined ? defaultDataDir(env) : directory(config.data, env, cwd),
+    adminToken: config.admin_token,
+    log: config.log,
+    probes: {
+      intervalMs: probes.interval,
+      timeoutMs: probes.timeout,
+      modelsEveryMs: probes.models_every,
+      fall: probes.fall,
+      rise: probes.rise,
+      jitter: probes.jitter,
+    },
+    breaker: {
+      failuresInRow: breaker.failures,
+      failureShare: breaker.share,
+      windowSize: breaker.window,
+      restMs: breaker.rest,
+      restMsMax: breaker.rest_max,
+    },
+    routing: {
+      picker: routing.picker,
+      preferences: routing.preferences,
+      loadRescue: routing.load_rescue,
+    },
+    queue: {
+      waitingMax: queue.max,
+      waitMsMax: queue.timeout,
+      priorityAcrossTenants: queue.priority_across_tenants,
+    },
+    limits: {
+      bodyBytesMax: limits.body_max,
+      bodyInMemoryBytesMax: limits.body_in_memory_max,
+      bodiesMemoryBytesMax: limits.bodies_memory_max,
+      bodiesDiskBytesMax: limits.bodies_disk_max,
+      headMsMax: limits.head_timeout,
+    },
+    timeouts: {
+      connectMs: timeouts.connect,
+      firstByteMs: timeouts.first_byte,
+      idleMs: timeouts.idle,
+      drainMs: timeouts.drain,
+    },
+    retries: {
+      furtherAttemptsMax: retries.further_attempts,
+      budgetShare: retries.budget_share,
+      budgetFloor: retries.budget_floor,
+    },
+    generate: { timeoutMs: config.generate.timeout },
+    manage: { pull: config.manage.pull },
+    forwardUnknown: config.forward_unknown,
+    passAuthorization: config.pass_authorization,
+    allowedOrigins: config.allowed_origins,
+    allowedHosts: config.allowed_hosts,
+    tenants: { trustedFrom: tenants.trusted_from, userHeaders: tenants.user_headers },
+  })
+}
+
+function backendOf(backend: CheckedBackend, name: string): Backend {
+  const { url, slots } = backend
+  const headers = Object.entries(backend.headers).map(([key, value]) => [key.toLowerCase(), value])
+  const login = url.authorization === undefined ? {} : { authorization: url.authorization }
+  return {
+    name,
+    origin: url.origin,
+    pathPrefix: url.pathPrefix,
+    slots:
+      typeof slots === 'object'
+        ? new Map(Object.entries(slots).map(([model, count]) => [canonicalName(model), count]))
+        : slots,
+    slotsTotal: backend.slots_total,
+    weight: backend.weight,
+    labels: backend.labels,
+    headers: { ...login, ...Object.fromEntries(headers) },
+    memoryBytes: backend.memory,
+    contextDefault: backend.context,
+  }
+}
+
+function directory(words: string, env: Environment, cwd: string): string {
+  const home = env['HOME'] ?? homedir()
+  return words === '~' || words.startsWith('~/') ? join(home, words.slice(1)) : resolve(cwd, words)
+}
+
+function frozen<Value>(value: Value): Value {
+  if (typeof value !== 'object' || value === null || value instanceof Map) return value
+  for (const inner of Object.values(value)) frozen(inner)
+  return Object.freeze(value)
+}

@@ -1,0 +1,24 @@
+import type { Problem } from '../../src/config/problem.ts'
+import { formatProblems } from '../../src/config/problem.ts'
+import { readConfig } from '../../src/config/read.ts'
+import type { Settings } from '../../src/core/settings.ts'
+
+export type Env = Record<string, string>
+
+export function settingsFrom(text: string, env: Env = {}): Settings {
+  const result = readConfig(text, { fileName: 'chasqui.yaml', env })
+  if (!result.ok) throw new Error(formatProblems(result.problems, text))
+  return result.settings
+}
+
+export function problemsFrom(text: string, env: Env = {}): readonly Problem[] {
+  const result = readConfig(text, { fileName: 'chasqui.yaml', env })
+  return result.ok ? [] : result.problems
+}
+
+/** Each problem as its place and its sentence. */
+export function sentences(text: string, env: Env = {}): string[] {
+  return problemsFrom(text, env).map(
+    ({ line, column, path, message }) => `${line}:${column} ${path} ${message}`,
+  )
+}
