@@ -1,0 +1,169 @@
+import { randomBytes } from 'node:crypto'
+import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Clock, realClock } from './core/clock.ts'
+import { type Dice, realDice } from './core/dice.ts'
+import type { Observer } from './core/observer.ts'
+import type { Settings } from './core/settings.ts'
+import { type Listener, listen } from './http/listener.ts'
+import { stateOf } from './http/status.ts'
+import { Pool } from './pool/pool.ts'
+import { Prober } from './pool/prober.ts'
+import { loadDoor, probeDoor } from './proxy/ask-backend.ts'
+import { BodyBudget } from './proxy/body.ts'
+import { Loads } from './proxy/loads.ts'
+import { Manager } from './proxy/manage/manager.ts'
+import { Queue } from './proxy/queue.ts'
+import { Server } from './proxy/serve.ts'
+import { undiciWire } from './proxy/wire.ts'
+import { createLog, logObserver } from './telemetry/log.ts'
+import { createMetrics, type MetricsSnapshot } from './telemetry/metrics.ts'
+import { severalObservers } from './telemetry/several.ts'
+
+/** How long the start waits for slow backends: who has not answered by then is found by the next look. */
+const firstLooksMsMax = 250
+
+export interface AppDoors {
+  readonly clock?: Clock
+  readonly dice?: Dice
+  /** Hears everything besides log and metrics; for tests. */
+  readonly observer?: Partial<Observer>
+  readonly version?: string
+  readonly demo?: boolean
+}
+
+export interface App extends AsyncDisposable {
+  readonly url: string
+  readonly port: number
+  readonly pool: Pool
+  readonly queue: Queue
+  /** Every backend's models as known now; for the banner. */
+  models(): string[]
+  /** Readiness first, then no new connections; streams finish until the limit, then are cut. */
+  stop(): Promise<void>
+}
+
+/** The composition root: the only file that knows every room. */
+export async function startApp(settings: Settings, doors: AppDoors = {}): Promise<App> {
+  const clock = doors.clock ?? realClock()
+  const dice = doors.dice ?? realDice()
+  const version = doors.version ?? '0.0.0'
+  const hop = `chasqui-${randomBytes(6).toString('hex')}`
+  let stopping = false
+
+  const log = createLog(settings.log, process.stderr.isTTY === true, clock)
+  const metrics = createMetrics(
+    () => snapshot(),
+    { version, node: process.version },
+    () => clock.now(),
+  )
+  const observer = severalObservers([
+    metrics.observer,
+    logObserver(log.logger),
+    doors.observer ?? {},
+  ])
+
+  const wire = undiciWire({ connectMs: settings.timeouts.connectMs })
+  const pool = new Pool(settings.backends, { clock, dice, observer, breaker: settings.breaker })
+  const prober = new Prober(pool, settings.probes, {
+    clock,
+    dice,
+    observer,
+    ask: probeDoor(wire, clock, hop),
+    returned: (endpoint) => void manager.payDebts(endpoint),
+  })
+  const refresh = (endpoint: Parameters<Prober['refresh']>[0]) => prober.refresh(endpoint)
+  const queue = new Queue(pool, settings, clock)
+  const loads = new Loads(loadDoor(wire, clock, hop), clock, observer)
+  const bodies = new BodyBudget(settings.limits, settings.dataDir)
+  const shared = { pool, queue, loads, wire, clock, observer, settings, hop, refresh }
+  const server = new Server({ ...shared, refreshForUnknown: () => prober.refreshForUnknown() })
+  const manager = new Manager(shared)
+
+  function snapshot(): MetricsSnapshot {
+    return {
+      queueByModel: queue.byModel(),
+      queueOldestS: queue.oldestWaitMs() / 1_000,
+      heldBytes: { memory: bodies.held.memoryBytes, disk: bodies.held.diskBytes },
+      endpoints: pool.endpoints.map((endpoint) => ({
+        name: endpoint.name,
+        state: stateOf(endpoint).state,
+        up: endpoint.ready,
+        breaker: endpoint.breakerState,
+        version: endpoint.version ?? '',
+        tokensPerSecond: endpoint.tokensPerSecond.value,
+        firstByteS:
+          endpoint.firstByteMs.value === undefined ? undefined : endpoint.firstByteMs.value / 1_000,
+        seats: [...endpoint.seatRows()],
+        onDisk: [...endpoint.onDisk.keys()],
+        inMemory: [...endpoint.inMemory.values()].map((model) => ({
+          model: model.canonical,
+          bytes: model.sizeBytes,
+          vram: model.sizeVramBytes,
+        })),
+        connections: wire.stats(endpoint.backend),
+      })),
+    }
+  }
+
+  await sweepSpool(settings.dataDir)
+  const firstLooks = prober.start()
+  let listener: Listener
+  try {
+    listener = await listen({
+      ...shared,
+      server,
+      manager,
+      bodies,
+      version,
+      demo: doors.demo ?? false,
+      metrics: () => metrics.render(),
+      stopping: () => stopping,
+    })
+  } catch (error) {
+    prober[Symbol.dispose]()
+    await wire.close()
+    throw error
+  }
+  await Promise.race([
+    firstLooks,
+    new Promise<void>((resolve) => void setTimeout(resolve, firstLooksMsMax).unref()),
+  ])
+
+  async function stop(): Promise<void> {
+    if (stopping) return
+    stopping = true
+    const limit = setTimeout(() => listener.cut(), settings.timeouts.drainMs)
+    await listener.stop()
+    clearTimeout(limit)
+    prober[Symbol.dispose]()
+    await wire.close()
+    log.close()
+  }
+
+  return {
+    url: listener.url,
+    port: listener.port,
+    pool,
+    queue,
+    models: () => [...new Set(pool.endpoints.flatMap((each) => [...each.onDisk.keys()]))].sort(),
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
+}
+
+/** What killed processes left behind: bodies of exchanges that nobody will finish. Living ones keep theirs. */
+async function sweepSpool(dataDir: string): Promise<void> {
+  const folder = join(dataDir, 'spool')
+  const pids = await readdir(folder).catch(() => [])
+  for (const pid of pids)
+    if (!isAlive(Number(pid))) await rm(join(folder, pid), { recursive: true, force: true })
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}

@@ -1,0 +1,33 @@
+import { Ollama } from 'ollama'
+import type { Backend } from '../core/backend.ts'
+
+/** Where Ollama listens unless it is told otherwise. OLLAMA_HOST is not asked: it usually points at us. */
+const origin = 'http://127.0.0.1:11434'
+const answerMsMax = 500
+
+/** The Ollama on this machine, when one answers. */
+export async function findLocalOllama(): Promise<Backend | undefined> {
+  const client = new Ollama({
+    host: origin,
+    fetch: (input, init) => fetch(input, { ...init, signal: AbortSignal.timeout(answerMsMax) }),
+  })
+  try {
+    await client.version()
+    return localBackend
+  } catch {
+    return undefined
+  }
+}
+
+const localBackend: Backend = {
+  name: 'local',
+  origin,
+  pathPrefix: '',
+  slots: undefined,
+  slotsTotal: undefined,
+  weight: 1,
+  labels: [],
+  headers: {},
+  memoryBytes: undefined,
+  contextDefault: undefined,
+}

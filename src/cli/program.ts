@@ -1,0 +1,144 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { exit } from './exit-codes.ts'
+
+/** Every command; each loads its own code only when it is called, so that starting stays quick. */
+export async function runCli(
+  argv: readonly string[],
+  env: NodeJS.ProcessEnv,
+  version: string,
+): Promise<number> {
+  let code: number = exit.done
+  const program = new Command('chasqui')
+    .description('One address in front of many Ollama servers.')
+    .version(version)
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => process.stdout.write(text) })
+    .showSuggestionAfterError()
+
+  for (const [name, fleet, summary] of [
+    ['start', 'find', 'serve what is configured, else the Ollama of this machine, else a demo'],
+    ['up', 'configured', 'serve the backends that are configured or named'],
+    ['demo', 'demo', 'serve four simulated servers'],
+  ] as const)
+    servingOptions(program.command(name).description(summary)).action(async (options) => {
+      const { serve } = await import('./serve.ts')
+      code = await serve({ ...serveOptions(options), fleet, version }, env)
+    })
+
+  program
+    .command('simulate')
+    .description('start one simulated Ollama server')
+    .helpOption(false)
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .action(async (_options, command: Command) => {
+      const { runSimulator } = await import('../../backends/simulator/main.ts')
+      code = await runSimulator(command.args)
+    })
+
+  program
+    .command('status')
+    .description('the fleet as the running proxy sees it')
+    .option('--url <url>', 'of the proxy')
+    .option('--json', 'as JSON')
+    .action(async (options: { url?: string; json?: boolean }) => {
+      const { status } = await import('./status.ts')
+      const { proxyUrl } = await import('./remote.ts')
+      code = await status(proxyUrl(options.url, env), options.json === true, env)
+    })
+
+  const backend = program.command('backend').description('one backend of the running proxy')
+  for (const [verb, summary] of [
+    ['drain', 'no new requests; what runs there ends'],
+    ['resume', 'takes requests again'],
+  ] as const)
+    backend
+      .command(`${verb} <name>`)
+      .description(summary)
+      .option('--url <url>', 'of the proxy')
+      .action(async (name: string, options: { url?: string }) => {
+        const { callProxy, proxyUrl } = await import('./remote.ts')
+        const { data } = await import('./talk.ts')
+        const path = `/api/workers/${encodeURIComponent(name)}/${verb}`
+        const called = await callProxy(proxyUrl(options.url, env), path, env, 'POST')
+        if (called.ok) data(JSON.stringify(called.body))
+        code = called.ok ? exit.done : called.code
+      })
+
+  const config = program.command('config').description('the configuration')
+  config
+    .command('validate')
+    .description('check it; opens no port')
+    .option('--config <file>')
+    .action(async (options: { config?: string }) => {
+      const { validate } = await import('./config-commands.ts')
+      code = await validate(options, env)
+    })
+  config
+    .command('print')
+    .description('what is in force, secrets masked')
+    .option('--config <file>')
+    .action(async (options: { config?: string }) => {
+      const { print } = await import('./config-commands.ts')
+      code = await print(options, env)
+    })
+  config
+    .command('schema')
+    .description('JSON Schema for editors')
+    .action(async () => {
+      const { schema } = await import('./config-commands.ts')
+      code = schema()
+    })
+
+  program
+    .command('ping')
+    .description('exit 0 when the proxy on this machine is alive (for container health checks)')
+    .option('--url <url>', 'of the proxy')
+    .action(async (options: { url?: string }) => {
+      const { callProxy, proxyUrl } = await import('./remote.ts')
+      const called = await callProxy(proxyUrl(options.url, env), '/livez', env)
+      code = called.ok ? exit.done : called.code
+    })
+
+  try {
+    await program.parseAsync([...argv], { from: 'user' })
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    return error.exitCode === 0 ? exit.done : exit.wrongUsage
+  }
+  return code
+}
+
+interface ServingFlags {
+  readonly config?: string
+  readonly listen?: string
+  readonly backend?: string[]
+  readonly slots?: number
+}
+
+function servingOptions(command: Command): Command {
+  return command
+    .option('--config <file>', 'configuration (default: CHASQUI_CONFIG, then ./chasqui.yaml)')
+    .option('--listen <host:port>', 'where to listen (default 127.0.0.1:11435)')
+    .addOption(
+      new Option('--backend <url>', 'URL[,name=N][,slots=P]; may be given several times').argParser(
+        (text: string, before: string[] | undefined) => [...(before ?? []), text],
+      ),
+    )
+    .addOption(
+      new Option('--slots <number>', 'requests at once for each model of each backend').argParser(
+        wholeNumber,
+      ),
+    )
+}
+
+function serveOptions({ config, listen, backend, slots }: ServingFlags) {
+  return { config, listen, backends: backend, slots }
+}
+
+function wholeNumber(text: string): number {
+  const number = Number(text)
+  if (!Number.isInteger(number) || number < 1)
+    throw new InvalidArgumentError('a whole number from 1 on')
+  return number
+}

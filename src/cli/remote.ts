@@ -1,0 +1,37 @@
+import { exit } from './exit-codes.ts'
+import { say } from './talk.ts'
+
+/** The running proxy that a command talks to: `--url`, else where it listens by default. */
+export function proxyUrl(given: string | undefined, env: NodeJS.ProcessEnv): string {
+  if (given !== undefined) return given.replace(/\/+$/, '')
+  const listen = env['CHASQUI_LISTEN'] ?? '127.0.0.1:11435'
+  const [host = '', port = '11435'] = /^(.*):(\d+)$/.exec(listen)?.slice(1) ?? []
+  return `http://${host === '' || host === '0.0.0.0' || host === '[::]' ? '127.0.0.1' : host}:${port}`
+}
+
+/** One call to the proxy: its JSON, or an exit code with a sentence said. */
+export async function callProxy(
+  url: string,
+  path: string,
+  env: NodeJS.ProcessEnv,
+  method: 'GET' | 'POST' = 'GET',
+): Promise<{ ok: true; body: unknown } | { ok: false; code: number }> {
+  const token = env['CHASQUI_ADMIN_TOKEN']
+  let response: Response
+  try {
+    response = await fetch(`${url}${path}`, {
+      method,
+      headers: token === undefined ? {} : { 'x-chasqui-admin-token': token },
+      signal: AbortSignal.timeout(10_000),
+    })
+  } catch {
+    say(`chasqui: nothing answers at ${url}; is it running? (chasqui up, or --url)`)
+    return { ok: false, code: exit.notReachable }
+  }
+  const body: unknown = await response.json().catch(() => undefined)
+  if (response.ok) return { ok: true, body }
+  const problem = body as { detail?: string; fix?: string; status?: unknown } | undefined
+  say(`chasqui: ${problem?.detail ?? problem?.status ?? `it answered ${response.status}`}`)
+  if (problem?.fix) say(`  fix: ${problem.fix}`)
+  return { ok: false, code: exit.failed }
+}

@@ -1,0 +1,32 @@
+import type { Clock } from '../core/clock.ts'
+import type { Observer } from '../core/observer.ts'
+import type { Settings } from '../core/settings.ts'
+import type { Endpoint } from '../pool/endpoint.ts'
+import type { Pool } from '../pool/pool.ts'
+import type { BodyBudget } from '../proxy/body.ts'
+import type { Loads } from '../proxy/loads.ts'
+import type { Manager } from '../proxy/manage/manager.ts'
+import type { Queue } from '../proxy/queue.ts'
+import type { Server } from '../proxy/serve.ts'
+
+/** What the surfaces are handed by the composition root. */
+export interface HttpDoors {
+  readonly settings: Settings
+  readonly pool: Pool
+  readonly queue: Queue
+  readonly loads: Loads
+  readonly server: Server
+  readonly manager: Manager
+  readonly bodies: BodyBudget
+  readonly clock: Clock
+  readonly observer: Observer
+  /** The name of this proxy in Via; a request that carries it has come round in a loop. */
+  readonly hop: string
+  readonly version: string
+  readonly demo: boolean
+  /** Prometheus text. */
+  readonly metrics: () => Promise<{ contentType: string; text: string }>
+  readonly refresh: (endpoint: Endpoint) => Promise<void>
+  /** True from the first signal to stop on. */
+  readonly stopping: () => boolean
+}

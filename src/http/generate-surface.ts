@@ -1,0 +1,126 @@
+import { Failure } from '../core/failure.ts'
+import { readAsk } from '../dialects/ask.ts'
+import { errorAnswer } from '../dialects/errors.ts'
+import { findRoute } from '../dialects/routes.ts'
+import { scanBody } from '../dialects/scan.ts'
+import { tenantOf } from '../guard/tenant.ts'
+import { ClientGone, type HeldBody, takeBody } from '../proxy/body.ts'
+import { HttpClientSide } from '../proxy/client-side.ts'
+import { Exchange } from '../proxy/exchange.ts'
+import type { HttpDoors } from './doors.ts'
+import { endEarly } from './early-end.ts'
+import type { Visit } from './front.ts'
+import { type GenerateRequest, readGenerate } from './generate-request.ts'
+
+/** `POST /generate`: the entry of the seed. One prompt, one answer, errors as problem JSON. */
+export class GenerateSurface {
+  readonly #doors: HttpDoors
+
+  constructor(doors: HttpDoors) {
+    this.#doors = doors
+  }
+
+  async handle(visit: Visit): Promise<void> {
+    try {
+      if (visit.request.method !== 'POST')
+        throw new Failure('method_not_allowed', `${visit.request.method} /generate is not there`)
+      await this.#generate(visit)
+    } catch (error) {
+      this.#refuse(visit, error)
+    }
+  }
+
+  async #generate(visit: Visit): Promise<void> {
+    const { bodies, server, clock } = this.#doors
+    using body = await takeBody(visit.request, bodies, () => {})
+    const request = readGenerate(await wholeOf(body))
+    const exchange = this.#exchange(visit, request, body)
+    await server.serve(exchange, {
+      family: 'own',
+      op: 'generate',
+      modelUnknownText: `model '${request.model}' is on none of the backends`,
+      headers: visit.headers,
+      now: () => clock.now(),
+    })
+  }
+
+  #exchange(visit: Visit, request: GenerateRequest, held: HeldBody): Exchange {
+    const found = findRoute('POST', '/api/generate')
+    if (found.kind !== 'route')
+      throw new Failure('internal', 'the route table has lost /api/generate')
+    const read = readAsk(found.route, scanBody(request.body))
+    if (!read.ok) throw new Failure('request_invalid', read.message)
+    return new Exchange(
+      {
+        id: visit.id,
+        ask: { ...read.ask, family: 'own' },
+        method: 'POST',
+        path: '/api/generate',
+        rawHeaders: ['Content-Type', 'application/json', 'Accept', '*/*'],
+        body: {
+          size: request.body.length,
+          bytes: request.body,
+          open: () => request.body,
+          // The budget was charged for what the client sent, and this is about as long.
+          [Symbol.dispose]: () => held[Symbol.dispose](),
+        },
+        tenant: tenantOf(
+          {
+            peerAddress: visit.request.socket.remoteAddress,
+            headers: visit.request.headers,
+          },
+          this.#doors.settings.tenants,
+        ),
+        priority: request.priority,
+        labels: [],
+        work: '',
+        deadlineMs:
+          visit.arrivedMs + (request.timeoutMs ?? this.#doors.settings.generate.timeoutMs),
+        arrivedMs: visit.arrivedMs,
+        pinned: undefined,
+      },
+      new HttpClientSide(visit.response),
+    )
+  }
+
+  #refuse(visit: Visit, error: unknown): void {
+    const { response } = visit
+    if (error instanceof ClientGone || response.headersSent) {
+      response.destroy()
+      return
+    }
+    if (!(error instanceof Failure))
+      this.#doors.observer.noticed('a request failed inside the proxy', {
+        id: visit.id,
+        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      })
+    const failure =
+      error instanceof Failure
+        ? error
+        : new Failure('internal', 'something went wrong inside the proxy')
+    const answer = errorAnswer('own', failure.status, failure.message, {
+      code: failure.code,
+      requestId: visit.id,
+    })
+    const headers = [
+      'Content-Type',
+      answer.contentType,
+      'Content-Length',
+      String(answer.body.length),
+      'X-Request-Id',
+      visit.id,
+      ...visit.headers,
+    ]
+    if (failure.code === 'method_not_allowed') headers.push('Allow', 'POST')
+    if (failure.retryAfterS !== undefined) headers.push('Retry-After', String(failure.retryAfterS))
+    endEarly(visit)
+    response.writeHead(failure.status, headers).end(answer.body)
+  }
+}
+
+async function wholeOf(body: HeldBody): Promise<Buffer> {
+  if (body.bytes) return body.bytes
+  const chunks: Buffer[] = []
+  for await (const chunk of body.open() as AsyncIterable<Buffer>) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}

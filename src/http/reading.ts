@@ -1,0 +1,84 @@
+import { zstdDecompressSync } from 'node:zlib'
+import type { Ask } from '../core/ask.ts'
+import { Failure } from '../core/failure.ts'
+import { canonicalName } from '../core/model-name.ts'
+import { readAsk } from '../dialects/ask.ts'
+import { MultipartScanner } from '../dialects/multipart.ts'
+import type { Route } from '../dialects/routes.ts'
+import { BodyScanner, type ScanResult } from '../dialects/scan.ts'
+import { type BodyBudget, type HeldBody, takeBody } from '../proxy/body.ts'
+import type { Visit } from './front.ts'
+
+/** Ollama's own bound on a decompressed body (middleware for zstd). */
+const decodedBytesMax = 20 * 1_048_576
+
+/** A request read as far as the pool needs: its body held, its model known. */
+export type Read =
+  | { readonly ok: true; readonly ask: Ask; readonly body: HeldBody; readonly scan: ScanResult }
+  | { readonly ok: false; readonly status: number; readonly message: string }
+
+/** Takes the body and learns from it as it arrives; throws a Failure or ClientGone. */
+export async function readRequest(visit: Visit, route: Route, budget: BodyBudget): Promise<Read> {
+  const encoded = isZstd(visit, route)
+  const scanner = encoded ? undefined : scannerFor(visit, route)
+  const body = await takeBody(visit.request, budget, (chunk) => scanner?.feed(chunk))
+  try {
+    const scan = scanner ? scanner.end() : scanDecoded(body)
+    const read = readAsk(route, scan)
+    if (read.ok) return { ok: true, ask: read.ask, body, scan }
+    body[Symbol.dispose]()
+    return read
+  } catch (error) {
+    body[Symbol.dispose]()
+    throw error
+  }
+}
+
+/** For what names no model: lists, accounts, unknown paths. */
+export function askWithoutModel(route: Pick<Route, 'family' | 'op' | 'framing'>): Ask {
+  return {
+    family: route.family,
+    op: route.op,
+    modelText: '',
+    name: { canonical: canonicalName(''), cloud: true },
+    purpose: 'infer',
+    framing: route.framing,
+    needs: [],
+    runner: {},
+    keepAlive: undefined,
+    textBytes: 0,
+    repeatable: false,
+  }
+}
+
+function scannerFor(visit: Visit, route: Route): BodyScanner | MultipartScanner {
+  return route.body === 'multipart'
+    ? new MultipartScanner(visit.request.headers['content-type'] ?? '')
+    : new BodyScanner()
+}
+
+/** Only where Ollama decodes it; elsewhere it would find no JSON, and so do we. */
+function isZstd(visit: Visit, route: Route): boolean {
+  return (
+    route.path.startsWith('/v1/') &&
+    route.body === 'json' &&
+    visit.request.headers['content-encoding']?.trim().toLowerCase() === 'zstd'
+  )
+}
+
+function scanDecoded(body: HeldBody): ScanResult {
+  if (!body.bytes) throw new Failure('body_too_large', 'a compressed body is larger than 1 MiB')
+  const scanner = new BodyScanner()
+  try {
+    scanner.feed(zstdDecompressSync(body.bytes, { maxOutputLength: decodedBytesMax }))
+  } catch (error) {
+    throw new Failure(
+      'body_unreadable',
+      'the body is not the zstd that its Content-Encoding says',
+      {
+        cause: error,
+      },
+    )
+  }
+  return scanner.end()
+}

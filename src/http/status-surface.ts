@@ -1,0 +1,63 @@
+import type { FastifyInstance } from 'fastify'
+import { Failure } from '../core/failure.ts'
+import type { HttpDoors } from './doors.ts'
+import { requireAdmin } from './problems.ts'
+import { queueStatus, stateOf } from './status.ts'
+import { statusPage } from './status-page.ts'
+
+/** Sight and control: what there is to see of the fleet, and the operator's two words to it. */
+export async function statusSurface(fastify: FastifyInstance, doors: HttpDoors): Promise<void> {
+  const { pool } = doors
+
+  fastify.get('/queue-status', () => queueStatus(doors))
+
+  /** The process runs. */
+  fastify.get('/livez', () => ({ status: 'ok' }))
+
+  /** It can take requests: some backend is ready, and nobody has asked it to stop. */
+  fastify.get('/readyz', (_request, reply) => {
+    const ready = pool.endpoints.some((endpoint) => stateOf(endpoint).state === 'ready')
+    if (ready && !doors.stopping()) return { status: 'ok' }
+    reply.code(503)
+    return { status: doors.stopping() ? 'stopping' : 'no backend is ready' }
+  })
+
+  fastify.get('/health', () => {
+    const states = pool.endpoints.map((endpoint) => ({
+      name: endpoint.name,
+      ...stateOf(endpoint),
+    }))
+    const ready = states.filter(({ state }) => state === 'ready').length
+    return {
+      status: ready === states.length && ready > 0 ? 'ok' : ready > 0 ? 'degraded' : 'down',
+      version: doors.version,
+      demo: doors.demo,
+      backends: states,
+    }
+  })
+
+  fastify.get('/metrics', async (_request, reply) => {
+    const { contentType, text } = await doors.metrics()
+    reply.header('content-type', contentType)
+    return text
+  })
+
+  fastify.get('/ui', (_request, reply) => {
+    reply.header('content-type', 'text/html; charset=utf-8')
+    reply.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
+    return statusPage(queueStatus(doors), doors)
+  })
+
+  for (const [verb, enabled] of [
+    ['drain', false],
+    ['resume', true],
+  ] as const)
+    fastify.post<{ Params: { id: string } }>(`/api/workers/:id/${verb}`, (request) => {
+      requireAdmin(request, doors)
+      const endpoint = pool.endpoint(request.params.id)
+      if (!endpoint)
+        throw new Failure('backend_unknown', `there is no backend "${request.params.id}"`)
+      pool.setEnabled(endpoint, enabled)
+      return { name: endpoint.name, ...stateOf(endpoint), in_flight: endpoint.inFlight }
+    })
+}

@@ -1,0 +1,345 @@
+import type { Backend } from '../core/backend.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Dice } from '../core/dice.ts'
+import type { EndpointView, ModelView } from '../core/endpoint-view.ts'
+import { Ewma } from '../core/ewma.ts'
+import { soundsLikeEmbedding } from '../core/model-name.ts'
+import type { Observer } from '../core/observer.ts'
+import type { Outcome } from '../core/outcome.ts'
+import type { BreakerSettings } from '../core/settings.ts'
+import { admits, type Breaker, breakerAfter, breakerEntered, freshBreaker } from './breaker.ts'
+import type { ModelInMemory, ModelOnDisk } from './catalogue.ts'
+import { freshHealth, type Health } from './health.ts'
+import { Lease } from './lease.ts'
+import { Seats } from './seats.ts'
+
+/** What an endpoint is given by the pool that it is part of. */
+export interface EndpointDoors {
+  readonly clock: Clock
+  readonly dice: Dice
+  readonly observer: Observer
+  readonly breaker: BreakerSettings
+  /** A seat came free, or something else changed that a waiter may have waited for. */
+  readonly changed: () => void
+}
+
+/**
+ * A Backend in service. Live state of a server stands here and nowhere else, and three voices are kept apart: the
+ * operator (`enabled`), the probes (`health`) and the outcomes of real traffic (the breakers).
+ */
+export class Endpoint implements EndpointView {
+  backend: Backend
+  enabled = true
+  health: Health = freshHealth
+  version: string | undefined
+  inFlight = 0
+  lastError: string | undefined
+  /** Tokens a second of single streams, newest counting most; what people read, not what routing uses. */
+  readonly tokensPerSecond = new Ewma(0.2)
+  readonly firstByteMs = new Ewma(0.2)
+  readonly leases = new Set<Lease>()
+  /** Names whose deletion this backend missed; kept by the pool, repeated on its return. */
+  readonly owedDeletes = new Set<string>()
+
+  readonly #doors: EndpointDoors
+  #onDisk = new Map<string, ModelOnDisk>()
+  #inMemory = new Map<string, ModelInMemory>()
+  /** Digests in memory: a model loaded under one name serves every other name of the same weights. */
+  #digestsInMemory = new Set<string>()
+  readonly #served = new Map<string, ServedModel>()
+  readonly #seats = new Map<string, Seats>()
+  #breaker: Breaker = freshBreaker
+  readonly #modelBreakers = new Map<string, Breaker>()
+
+  constructor(backend: Backend, doors: EndpointDoors) {
+    this.backend = backend
+    this.#doors = doors
+  }
+
+  get name(): string {
+    return this.backend.name
+  }
+
+  get weight(): number {
+    return this.backend.weight
+  }
+
+  get labels(): readonly string[] {
+    return this.backend.labels
+  }
+
+  get ready(): boolean {
+    return this.health.state === 'ready'
+  }
+
+  get contextDefault(): number {
+    return this.backend.contextDefault ?? contextSmallest
+  }
+
+  get admitting(): boolean {
+    return admits(this.#breaker, this.#doors.clock.now())
+  }
+
+  get breakerState(): Breaker['state'] {
+    return this.#breaker.state
+  }
+
+  get onDisk(): ReadonlyMap<string, ModelOnDisk> {
+    return this.#onDisk
+  }
+
+  get inMemory(): ReadonlyMap<string, ModelInMemory> {
+    return this.#inMemory
+  }
+
+  /** Seats by model, for those who show them. */
+  *seatRows(): Iterable<{ model: string; used: number; limit: number; learned: boolean }> {
+    for (const [model, served] of this.#served) {
+      const seats = this.#seats.get(served.seatKey)
+      if (seats) yield { model, used: seats.used, limit: seats.limit, learned: seats.learned }
+    }
+  }
+
+  model(canonical: string): ServedModel | undefined {
+    return this.#served.get(canonical)
+  }
+
+  /** When the earliest rest that keeps this model out ends; undefined when nothing rests. */
+  restUntilMs(canonical: string): number | undefined {
+    const breakers = [this.#breaker, this.#modelBreakers.get(canonical) ?? freshBreaker]
+    const resting = breakers.filter(({ state }) => state === 'resting')
+    return resting.length === 0 ? undefined : Math.max(...resting.map((each) => each.restUntilMs))
+  }
+
+  /** The models on disk, freshly listed. */
+  learnOnDisk(models: readonly ModelOnDisk[]): void {
+    this.#onDisk = new Map(models.map((model) => [model.canonical, model]))
+    for (const model of models) {
+      const served = this.#served.get(model.canonical)
+      if (served) served.disk = model
+      else this.#served.set(model.canonical, new ServedModel(this, model))
+    }
+    for (const name of this.#served.keys()) if (!this.#onDisk.has(name)) this.#served.delete(name)
+    // What is gone for good leaves no row behind; what is still held stays until it is given back.
+    const keys = new Set([...this.#served.values()].map((served) => served.seatKey))
+    for (const [key, seats] of this.#seats)
+      if (!keys.has(key) && seats.used === 0) this.#seats.delete(key)
+    for (const name of this.#modelBreakers.keys())
+      if (!this.#onDisk.has(name)) this.#modelBreakers.delete(name)
+  }
+
+  learnInMemory(models: readonly ModelInMemory[]): void {
+    this.#inMemory = new Map(models.map((model) => [model.canonical, model]))
+    this.#digestsInMemory = new Set(models.flatMap((model) => model.digest ?? []))
+  }
+
+  /** A load that we made has ended well: known at once, not only at the next look. */
+  learnLoaded(canonical: string): void {
+    if (this.residentAs(canonical)) return
+    const disk = this.#onDisk.get(canonical)
+    this.#inMemory.set(canonical, {
+      canonical,
+      digest: disk?.digest,
+      sizeBytes: disk?.sizeBytes,
+      sizeVramBytes: undefined,
+      contextLoaded: undefined,
+      expiresAt: undefined,
+      entry: { ...disk?.entry },
+    })
+    if (disk?.digest) this.#digestsInMemory.add(disk.digest)
+  }
+
+  /** The server answered that it has no such model: believed until the next list says otherwise. */
+  forget(canonical: string): void {
+    this.#onDisk.delete(canonical)
+    this.#served.delete(canonical)
+  }
+
+  residentAs(canonical: string): boolean {
+    if (this.#inMemory.has(canonical)) return true
+    const digest = this.#onDisk.get(canonical)?.digest
+    return digest !== undefined && this.#digestsInMemory.has(digest)
+  }
+
+  contextLoaded(canonical: string): number | undefined {
+    const direct = this.#inMemory.get(canonical)
+    if (direct) return direct.contextLoaded
+    const digest = this.#onDisk.get(canonical)?.digest
+    if (digest === undefined) return undefined
+    for (const model of this.#inMemory.values())
+      if (model.digest === digest) return model.contextLoaded
+    return undefined
+  }
+
+  admittingModel(canonical: string): boolean {
+    if (!this.admitting) return false
+    const breaker = this.#modelBreakers.get(canonical)
+    return breaker === undefined || admits(breaker, this.#doors.clock.now())
+  }
+
+  /** The seats that a model shares with every other name of the same weights. */
+  seatsOf(served: ServedModel): Seats {
+    let seats = this.#seats.get(served.seatKey)
+    if (!seats) {
+      seats = new Seats(this.#fixedSeats(served))
+      this.#seats.set(served.seatKey, seats)
+    }
+    return seats
+  }
+
+  /** Room under `slots_total`, which holds over all models. */
+  get roomInTotal(): boolean {
+    return this.backend.slotsTotal === undefined || this.inFlight < this.backend.slotsTotal
+  }
+
+  get now(): number {
+    return this.#doors.clock.now()
+  }
+
+  /** Choosing and counting are one act: either a seat is held from here on, or nothing happened. */
+  take(canonical: string, want: { seat: boolean; asTry: boolean }): Lease | undefined {
+    const now = this.now
+    const served = this.#served.get(canonical)
+    const counted = want.seat && served !== undefined
+    if (counted && !this.roomInTotal) return undefined
+    const seat = counted ? this.seatsOf(served).take(now, want.asTry) : undefined
+    if (counted && seat === undefined) return undefined
+    this.#breaker = breakerEntered(this.#breaker)
+    const model = this.#modelBreakers.get(canonical)
+    if (model) this.#modelBreakers.set(canonical, breakerEntered(model))
+    if (counted) this.inFlight++
+    const lease = new Lease(this, canonical, seat)
+    this.leases.add(lease)
+    return lease
+  }
+
+  /** Called once by a lease when it is settled. */
+  settled(lease: Lease): void {
+    this.leases.delete(lease)
+    if (lease.seat) this.inFlight--
+    this.#doors.changed()
+  }
+
+  /** What an outcome says of this backend; the lease calls it, once. */
+  judge(canonical: string, outcome: Outcome, verdict: 'good' | 'bad' | 'nothing'): void {
+    const { observer, breaker: settings, dice } = this.#doors
+    const now = this.now
+    const ofHost = outcome.kind === 'refused' || verdict !== 'bad' ? 'good' : 'bad'
+    this.#breaker = this.#turn(
+      this.#breaker,
+      breakerAfter(this.#breaker, verdict === 'nothing' ? 'nothing' : ofHost, now, settings, dice),
+      undefined,
+    )
+    const before = this.#modelBreakers.get(canonical) ?? freshBreaker
+    const after = breakerAfter(before, verdict, now, settings, dice)
+    this.#turn(before, after, canonical)
+    if (after === freshBreaker) this.#modelBreakers.delete(canonical)
+    else if (this.#served.has(canonical)) this.#modelBreakers.set(canonical, after)
+    if (verdict === 'bad') {
+      this.lastError = sayOutcome(outcome)
+      observer.backendErred(this.name, outcome.kind)
+    }
+  }
+
+  #turn(before: Breaker, after: Breaker, model: string | undefined): Breaker {
+    if (before.state === after.state) return after
+    this.#doors.observer.breakerTurned(this.name, model, after.state)
+    // Somebody may wait for exactly this rest to end.
+    if (after.state === 'resting')
+      this.#doors.clock.after(after.restUntilMs - this.now + 1, this.#doors.changed)
+    return after
+  }
+
+  #fixedSeats(served: ServedModel): number | undefined {
+    const { slots } = this.backend
+    if (served.embeddingOnly) return 1 // Ollama forces these to one slot, whatever is set
+    if (typeof slots === 'number') return slots
+    return slots?.get(served.disk.canonical)
+  }
+
+  /** After a reload: what the operator changed holds from now on; seats in use stay in use. */
+  reconfigure(backend: Backend): void {
+    const same =
+      this.backend.slots === backend.slots && this.backend.slotsTotal === backend.slotsTotal
+    this.backend = backend
+    if (!same) for (const [key, seats] of this.#seats) if (seats.used === 0) this.#seats.delete(key)
+  }
+}
+
+/** One model at one endpoint, as routing sees it: every answer is computed when asked, never stored. */
+export class ServedModel implements ModelView {
+  disk: ModelOnDisk
+  readonly #endpoint: Endpoint
+
+  constructor(endpoint: Endpoint, disk: ModelOnDisk) {
+    this.#endpoint = endpoint
+    this.disk = disk
+  }
+
+  get seatKey(): string {
+    return this.disk.digest ?? this.disk.canonical
+  }
+
+  get digest(): string | undefined {
+    return this.disk.digest
+  }
+
+  get capabilities(): ReadonlySet<string> | undefined {
+    return this.disk.capabilities
+  }
+
+  get embeddingOnly(): boolean {
+    const { capabilities, canonical } = this.disk
+    if (capabilities === undefined) return soundsLikeEmbedding(canonical)
+    return capabilities.has('embedding') && !capabilities.has('completion')
+  }
+
+  get resident(): boolean {
+    return this.#endpoint.residentAs(this.disk.canonical)
+  }
+
+  get contextLoaded(): number | undefined {
+    return this.#endpoint.contextLoaded(this.disk.canonical)
+  }
+
+  get admitting(): boolean {
+    return this.#endpoint.admittingModel(this.disk.canonical)
+  }
+
+  get seatFree(): boolean {
+    return this.#endpoint.roomInTotal && this.#endpoint.seatsOf(this).free
+  }
+
+  get seatToTry(): boolean {
+    return this.#endpoint.roomInTotal && this.#endpoint.seatsOf(this).mayTry(this.#endpoint.now)
+  }
+
+  get seatsUsed(): number {
+    return this.#endpoint.seatsOf(this).used
+  }
+
+  get seatLimit(): number {
+    return this.#endpoint.seatsOf(this).limit
+  }
+}
+
+/** Ollama's smallest default context (below 23 GiB of VRAM), assumed where nobody said more. */
+const contextSmallest = 4_096
+
+/** An outcome in a few words, for `last_error` and logs: no addresses, no bodies. */
+export function sayOutcome(outcome: Outcome): string {
+  switch (outcome.kind) {
+    case 'answered':
+      return `answered ${outcome.status}`
+    case 'refused':
+      return `refused ${outcome.status} ${outcome.why}`
+    case 'unreachable':
+      return `unreachable: ${outcome.text}`
+    case 'timedOut':
+      return `timed out: ${outcome.limit}`
+    case 'brokeOff':
+      return `broke off ${outcome.afterFirstByte ? 'in the middle of' : 'before'} its answer`
+    case 'clientLeft':
+      return 'client left'
+  }
+}

@@ -1,0 +1,57 @@
+import type { Figures } from '../core/observer.ts'
+import { blame, type Outcome } from '../core/outcome.ts'
+import type { Endpoint } from './endpoint.ts'
+import type { Seat } from './seats.ts'
+
+/**
+ * One place at one endpoint, held: counted when it was chosen, given back exactly once. `using` gives it back on every
+ * way out; an early `settle` says how the attempt ended.
+ */
+export class Lease implements Disposable {
+  readonly endpoint: Endpoint
+  readonly model: string
+  /** Undefined for work that takes no seat: show, tags, loads, cloud models. */
+  readonly seat: Seat | undefined
+  /** Set by whoever uses the lease: called when the probes give the endpoint up before it said a word. */
+  onAway: (() => void) | undefined
+  #settled = false
+
+  constructor(endpoint: Endpoint, model: string, seat: Seat | undefined) {
+    this.endpoint = endpoint
+    this.model = model
+    this.seat = seat
+  }
+
+  /**
+   * Ends the hold. `forgiven` keeps a failure away from the breakers: a request that kills every runner it meets
+   * must not take the fleet down with it.
+   */
+  settle(
+    outcome: Outcome,
+    more: {
+      figures?: Figures | undefined
+      firstByteMs?: number | undefined
+      forgiven?: boolean
+    } = {},
+  ): void {
+    if (this.#settled) return
+    this.#settled = true
+    const now = this.endpoint.now
+    const answered = outcome.kind === 'answered'
+    this.seat?.giveBack(
+      now,
+      answered ? { figures: more.figures, firstByteMs: more.firstByteMs } : undefined,
+    )
+    if (answered && more.figures && more.figures.outputNs > 0)
+      this.endpoint.tokensPerSecond.add((more.figures.outputTokens * 1e9) / more.figures.outputNs)
+    if (more.firstByteMs !== undefined) this.endpoint.firstByteMs.add(more.firstByteMs)
+    const faulty = blame(outcome) === 'backend'
+    const nothing = outcome.kind === 'clientLeft' || (faulty && more.forgiven === true)
+    this.endpoint.judge(this.model, outcome, nothing ? 'nothing' : faulty ? 'bad' : 'good')
+    this.endpoint.settled(this)
+  }
+
+  [Symbol.dispose](): void {
+    this.settle({ kind: 'clientLeft' })
+  }
+}

@@ -1,0 +1,215 @@
+import PQueue from 'p-queue'
+import type { Clock } from '../core/clock.ts'
+import type { Dice } from '../core/dice.ts'
+import { jittered } from '../core/dice.ts'
+import type { Observer } from '../core/observer.ts'
+import type { ProbeSettings } from '../core/settings.ts'
+import { type ModelOnDisk, readPs, readShow, readTags } from './catalogue.ts'
+import type { Endpoint } from './endpoint.ts'
+import { healthAfter } from './health.ts'
+import type { Pool } from './pool.ts'
+
+/** One small question to a backend: its parsed JSON answer, or an error whose message a person can read. */
+export type AskBackend = (
+  endpoint: Endpoint,
+  question: { method: 'GET' | 'POST'; path: string; body?: string; timeoutMs: number },
+) => Promise<unknown>
+
+export interface ProberDoors {
+  readonly clock: Clock
+  readonly dice: Dice
+  readonly observer: Observer
+  readonly ask: AskBackend
+  /** Called when a backend that was away is ready again. */
+  readonly returned?: (endpoint: Endpoint) => void
+}
+
+/** How many models' details are asked for at once, over the whole fleet; the answers can be large. */
+const showsAtOnce = 4
+/** A look that somebody waits for (an unknown model) is made at most this often. */
+const urgentEveryMs = 2_000
+
+/** Asks every endpoint on a beat of its own: is it there, what has it loaded, and now and then what is on its disk. */
+export class Prober implements Disposable {
+  readonly #pool: Pool
+  readonly #settings: ProbeSettings
+  readonly #doors: ProberDoors
+  readonly #beats = new Map<Endpoint, Beat>()
+  readonly #shows = new PQueue({ concurrency: showsAtOnce })
+  /** What /api/show told, by digest: the same weights say the same everywhere. */
+  readonly #details = new Map<string, ReturnType<typeof readShow>>()
+  #stopped = false
+
+  constructor(pool: Pool, settings: ProbeSettings, doors: ProberDoors) {
+    this.#pool = pool
+    this.#settings = settings
+    this.#doors = doors
+  }
+
+  /** Starts a beat for every endpoint that has none, ends those of the gone ones. Ends when the first looks have. */
+  async start(): Promise<void> {
+    const inService = new Set(this.#pool.endpoints)
+    for (const [endpoint, beat] of this.#beats)
+      if (!inService.has(endpoint)) {
+        beat.timer?.[Symbol.dispose]()
+        this.#beats.delete(endpoint)
+      }
+    await Promise.all(
+      [...inService]
+        .filter((endpoint) => !this.#beats.has(endpoint))
+        .map((endpoint) => {
+          this.#beats.set(endpoint, { modelsAtMs: undefined, timer: undefined, looking: undefined })
+          return this.#turn(endpoint)
+        }),
+    )
+  }
+
+  /** A fresh look at models on disk and in memory; several who ask at once share one. */
+  async refresh(endpoint: Endpoint): Promise<void> {
+    const beat = this.#beats.get(endpoint)
+    if (!beat) return
+    // A look that began before now may have missed what the caller knows has changed.
+    await beat.looking
+    beat.modelsAtMs = undefined
+    await this.#look(endpoint, beat)
+  }
+
+  /** Somebody asks for a model that no list names: one look at everybody, unless there just was one. */
+  async refreshForUnknown(): Promise<void> {
+    const now = this.#doors.clock.now()
+    await Promise.all(
+      this.#pool.endpoints.map((endpoint) => {
+        const beat = this.#beats.get(endpoint)
+        if (!beat) return undefined
+        if (endpoint.health.state === 'away') return undefined
+        if (beat.modelsAtMs !== undefined && now - beat.modelsAtMs < urgentEveryMs)
+          return beat.looking
+        return this.refresh(endpoint)
+      }),
+    )
+  }
+
+  [Symbol.dispose](): void {
+    this.#stopped = true
+    for (const beat of this.#beats.values()) beat.timer?.[Symbol.dispose]()
+    this.#beats.clear()
+    this.#shows.clear()
+  }
+
+  async #turn(endpoint: Endpoint): Promise<void> {
+    const beat = this.#beats.get(endpoint)
+    if (!beat || this.#stopped) return
+    await this.#look(endpoint, beat)
+    if (this.#stopped || this.#beats.get(endpoint) !== beat) return
+    const { intervalMs, jitter } = this.#settings
+    beat.timer = this.#doors.clock.after(jittered(this.#doors.dice, intervalMs, jitter), () => {
+      void this.#turn(endpoint)
+    })
+  }
+
+  #look(endpoint: Endpoint, beat: Beat): Promise<void> {
+    beat.looking ??= this.#lookNow(endpoint, beat).finally(() => {
+      beat.looking = undefined
+    })
+    return beat.looking
+  }
+
+  async #lookNow(endpoint: Endpoint, beat: Beat): Promise<void> {
+    const { clock, observer, ask } = this.#doors
+    const { timeoutMs, modelsEveryMs } = this.#settings
+    const startedMs = clock.now()
+    const wasReady = endpoint.ready
+    const get = (path: string) => ask(endpoint, { method: 'GET', path, timeoutMs })
+    const listDue =
+      beat.modelsAtMs === undefined || startedMs - beat.modelsAtMs >= modelsEveryMs || !wasReady
+    try {
+      const [ps, tags, version] = await Promise.all([
+        get('/api/ps'),
+        listDue ? get('/api/tags') : undefined,
+        listDue ? get('/api/version') : undefined,
+      ])
+      const models = readPs(ps)
+      let changed = !sameLoaded(endpoint, models)
+      endpoint.learnInMemory(models)
+      if (listDue) {
+        beat.modelsAtMs = startedMs
+        endpoint.version = versionOf(version)
+        endpoint.learnOnDisk(this.#withDetails(endpoint, readTags(tags)))
+        changed = true
+      }
+      observer.probed(endpoint.name, clock.now() - startedMs, true)
+      this.#heard(endpoint, { ok: true })
+      if (changed) this.#pool.learned()
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : 'no answer'
+      observer.probed(endpoint.name, clock.now() - startedMs, false)
+      this.#heard(endpoint, { ok: false, reason })
+    }
+  }
+
+  #heard(endpoint: Endpoint, look: { ok: true } | { ok: false; reason: string }): void {
+    const before = endpoint.health
+    const after = healthAfter(before, look, this.#doors.clock.now(), this.#settings)
+    endpoint.health = after
+    if (!look.ok) endpoint.lastError = look.reason
+    if (before.state === after.state) return
+    this.#doors.observer.backendTurned(endpoint.name, after.state, after.reason)
+    this.#pool.learned()
+    if (after.state === 'ready') this.#doors.returned?.(endpoint)
+    if (after.state === 'away') for (const lease of [...endpoint.leases]) lease.onAway?.()
+  }
+
+  /** Older servers list no capabilities: those are asked for one by one, once for each digest. */
+  #withDetails(endpoint: Endpoint, models: readonly ModelOnDisk[]): ModelOnDisk[] {
+    return models.map((model) => {
+      if (model.capabilities !== undefined || model.digest === undefined) return model
+      const known = this.#details.get(model.digest)
+      if (known)
+        return { ...model, ...known, contextTrained: known.contextTrained ?? model.contextTrained }
+      void this.#askDetails(endpoint, model, model.digest)
+      return model
+    })
+  }
+
+  async #askDetails(endpoint: Endpoint, model: ModelOnDisk, digest: string): Promise<void> {
+    // More digests than a fleet has models means that somebody makes them up.
+    if (this.#details.size > 10_000) this.#details.clear()
+    this.#details.set(digest, { capabilities: undefined, contextTrained: undefined })
+    try {
+      const details = await this.#shows.add(() =>
+        this.#doors.ask(endpoint, {
+          method: 'POST',
+          path: '/api/show',
+          body: JSON.stringify({ model: model.canonical }),
+          timeoutMs: this.#settings.timeoutMs,
+        }),
+      )
+      this.#details.set(digest, readShow(details))
+      for (const each of this.#pool.endpoints)
+        each.learnOnDisk(this.#withDetails(each, [...each.onDisk.values()]))
+      this.#pool.learned()
+    } catch {
+      this.#details.delete(digest) // asked again with the next list
+    }
+  }
+}
+
+interface Beat {
+  /** When the models on disk were last listed. */
+  modelsAtMs: number | undefined
+  timer: Disposable | undefined
+  looking: Promise<void> | undefined
+}
+
+function versionOf(body: unknown): string | undefined {
+  const version =
+    typeof body === 'object' && body !== null ? (body as { version?: unknown }).version : undefined
+  return typeof version === 'string' && version.length < 100 ? version : undefined
+}
+
+function sameLoaded(endpoint: Endpoint, models: readonly { canonical: string }[]): boolean {
+  return (
+    models.length === endpoint.inMemory.size &&
+    models.every((model) => endpoint.inMemory.has(model.canonical))
+  )
+}

@@ -1,0 +1,342 @@
+import type { Family, Framing, Op } from '../core/ask.ts'
+import { Failure, type FailureCode } from '../core/failure.ts'
+import type { Ending } from '../core/observer.ts'
+import type { Outcome } from '../core/outcome.ts'
+import { endOf, figuresOf } from '../dialects/endings.ts'
+import { errorAnswer, errorFrame } from '../dialects/errors.ts'
+import { FrameCutter } from '../dialects/frames.ts'
+import type { ClientSide } from './client-side.ts'
+import type { Exchange } from './exchange.ts'
+import { headerOf, responseHeaders } from './headers.ts'
+import type { HeldAnswer } from './loads.ts'
+import { proxyStatus } from './proxy-status.ts'
+import { NotWanted } from './queue.ts'
+
+/** How this client wants to be spoken to. */
+export interface AnswerStyle {
+  readonly family: Family
+  readonly op: Op
+  /** The text for a model that nobody has; each route of Ollama has its own. */
+  readonly modelUnknownText: string
+  /** Name, value …: what the surface adds to every answer, such as the CORS fields. */
+  readonly headers: readonly string[]
+  readonly now: () => number
+}
+
+export interface AnswerResult {
+  ending: Ending
+  status: number
+  code: FailureCode | undefined
+}
+
+/** A frame longer than this is let out as it comes: a client that reads lines has its own limits (Go's is 8 MiB). */
+const frameBytesMax = 1_048_576
+const figuresBytesMax = 65_536
+
+/**
+ * The answer as the client gets it, over all attempts. The head is held until the first whole frame, so that until
+ * then another backend can take over and the client never knows. Frames are let out whole and unchanged: half a line
+ * is of no use to anybody, and only between two frames an honest end is possible.
+ */
+export class Answer {
+  readonly result: AnswerResult = { ending: 'ok', status: 0, code: undefined }
+  /** Time that model loads took before the current attempt. */
+  loadMs = 0
+  readonly #exchange: Exchange
+  readonly #client: ClientSide
+  readonly #style: AnswerStyle
+  #cutter: FrameCutter | undefined
+  #framing: Framing = 'json'
+  #status = 0
+  #rawHeaders: readonly string[] = []
+  #refusal: (HeldAnswer & { backend: string }) | undefined
+  #over = false
+  /** The last attempt ended cleanly, as HTTP goes, and still without its last line. */
+  #repeatGuard = false
+
+  constructor(exchange: Exchange, style: AnswerStyle) {
+    this.#exchange = exchange
+    this.#client = exchange.client
+    this.#style = style
+  }
+
+  /** The client has a byte of it: from here on there is no second backend. */
+  get started(): boolean {
+    return this.#client.started
+  }
+
+  get hasRefusal(): boolean {
+    return this.#refusal !== undefined
+  }
+
+  /** From a moment to the first frame, for an answer that streams; a whole answer's first byte is its last. */
+  firstByteAfter(sinceMs: number): number | undefined {
+    const { firstByteMs, asked } = this.#exchange
+    if (firstByteMs === undefined || this.#framing === 'json') return undefined
+    return asked.arrivedMs + firstByteMs - sinceMs
+  }
+
+  /** A backend begins to answer. */
+  begin(status: number, rawHeaders: readonly string[]): void {
+    this.#repeatGuard = false
+    this.#status = status
+    this.#rawHeaders = rawHeaders
+    this.#framing = framingOf(rawHeaders)
+    this.#cutter = new FrameCutter(this.#framing, { frameBytesMax })
+  }
+
+  /** False: the client reads slowly, so the backend should wait for `onDrain`. */
+  data(chunk: Buffer): boolean {
+    return this.#letOut(this.#cutter!.feed(chunk))
+  }
+
+  onDrain(act: () => void): void {
+    this.#client.onDrain(act)
+  }
+
+  /** The backend's answer has ended: as it should, or only as HTTP goes. */
+  ended(): Outcome {
+    const cutter = this.#cutter!
+    const rest = cutter.end()
+    const last = cutter.lastFrames
+    if (this.#framing === 'json') {
+      // A batch of embeddings is no place to look for durations: parsing it would hold up every stream.
+      if (last.length < figuresBytesMax) this.#exchange.figures = figuresOf(last)
+      this.#endWhole(rest)
+      return { kind: 'answered', status: this.#status }
+    }
+    const family = this.#style.family === 'own' ? 'ollama' : this.#style.family
+    const end = endOf(family, this.#exchange.asked.ask.op, last)
+    this.#exchange.figures = figuresOf(last)
+    // Ollama ends a stream like this, cleanly and without its last line, when a model only repeats itself.
+    if (end === 'unfinished') {
+      this.#repeatGuard = true
+      return {
+        kind: 'brokeOff',
+        afterFirstByte: this.started,
+        reusedSocket: false,
+        text: 'it ended without its last line',
+      }
+    }
+    this.#letOut(rest)
+    this.#endWhole(undefined)
+    if (end === 'error') this.result.ending = 'upstream_error'
+    return { kind: 'answered', status: this.#status }
+  }
+
+  /** A backend's own words of refusal, in case nobody does better. */
+  keepRefusal(answer: HeldAnswer, backend: string): void {
+    this.#refusal = { ...answer, backend }
+  }
+
+  /** Nobody will try again: the client gets the last backend's own refusal, an honest end, or a sentence of ours. */
+  finish(last: Outcome | undefined): void {
+    if (this.#over) return
+    if (!last || last.kind === 'answered')
+      return this.failed(new Failure('internal', 'no attempt was made'))
+    if (last.kind === 'clientLeft') return this.failed(new NotWanted())
+    if (this.started) return this.#breakOff(last)
+    if (last.kind === 'refused' && this.#refusal) return this.#passRefusal(this.#refusal, last)
+    this.failed(failureOf(last))
+  }
+
+  failed(error: Failure | NotWanted): void {
+    if (this.#over) return
+    if (error instanceof NotWanted) {
+      if (this.#exchange.endedBy === 'deadline')
+        return this.failed(new Failure('total_timeout', 'the answer was not complete in time'))
+      this.#over = true
+      this.result.ending = 'client_closed'
+      this.result.status = 499
+      this.#client.cut()
+      return
+    }
+    this.result.code = error.code
+    this.result.ending = endingOf(error)
+    if (this.started) return this.#endHonestly(error.message, error.code)
+    this.#over = true
+    this.result.status = error.status
+    const message = error.code === 'model_unknown' ? this.#style.modelUnknownText : error.message
+    const answer = errorAnswer(this.#style.family, error.status, message, {
+      code: error.code,
+      requestId: this.#exchange.asked.id,
+    })
+    const headers = [
+      'Content-Type',
+      answer.contentType,
+      'Content-Length',
+      String(answer.body.length),
+      ...this.#ownHeaders(proxyStatus({ error: error.code, backend: this.#exchange.backend })),
+    ]
+    if (error.retryAfterS !== undefined) headers.push('Retry-After', String(error.retryAfterS))
+    this.#client.head(error.status, headers)
+    this.#client.end(answer.body)
+  }
+
+  #letOut(frames: Buffer | undefined): boolean {
+    if (frames === undefined) return true
+    this.#noteFirstByte()
+    this.#sendHead()
+    return this.#client.write(frames)
+  }
+
+  #noteFirstByte(): void {
+    if (this.#exchange.firstByteMs === undefined)
+      this.#exchange.firstByteMs = this.#style.now() - this.#exchange.asked.arrivedMs
+  }
+
+  #sendHead(): void {
+    if (this.started) return
+    const headers = responseHeaders(this.#rawHeaders, this.#framing === 'json')
+    // A front nginx would otherwise collect a stream and hand it on in one piece.
+    if (this.#framing !== 'json') headers.push('X-Accel-Buffering', 'no')
+    headers.push(
+      ...this.#ownHeaders(
+        proxyStatus({ backend: this.#exchange.backend, received: this.#status }),
+        this.#exchange.attempts.length + 1, // the one that is answering is not on the list yet
+      ),
+    )
+    this.result.status = this.#status
+    this.#client.head(this.#status, headers)
+  }
+
+  /** The end of the answer; where it was held whole, head and body go out in one piece. */
+  #endWhole(rest: Buffer | undefined): void {
+    this.#over = true
+    this.#noteFirstByte()
+    this.#sendHead()
+    this.result.status = this.#status
+    this.#client.end(rest)
+  }
+
+  #ownHeaders(status: string, attemptsMade?: number): string[] {
+    const { asked, backend, attempts, waitMs } = this.#exchange
+    const headers = [
+      'X-Request-Id',
+      asked.id,
+      'Proxy-Status',
+      status,
+      'Server-Timing',
+      `queue;dur=${waitMs.toFixed(1)}, load;dur=${this.loadMs.toFixed(1)}`,
+      ...this.#style.headers,
+    ]
+    if (backend !== '')
+      headers.push(
+        'X-Chasqui-Backend',
+        backend,
+        'X-Chasqui-Attempts',
+        String(Math.max(1, attemptsMade ?? attempts.length)),
+      )
+    return headers
+  }
+
+  #passRefusal(
+    refusal: HeldAnswer & { backend: string },
+    last: Outcome & { kind: 'refused' },
+  ): void {
+    this.#over = true
+    this.result.ending =
+      last.why === 'clientFault' || last.why === 'noModel' ? 'bad_request' : 'upstream_error'
+    this.result.status = refusal.status
+    if (this.#style.family === 'own') {
+      // Our own path speaks one language of errors, whatever the backend said.
+      this.#over = false
+      return this.failed(failureOfRefusal(last))
+    }
+    const headers = responseHeaders(refusal.rawHeaders, false)
+    headers.push(
+      'Content-Length',
+      String(refusal.body.length),
+      ...this.#ownHeaders(proxyStatus({ backend: refusal.backend, received: refusal.status })),
+    )
+    if (refusal.status === 503 || refusal.status === 429) headers.push('Retry-After', '2')
+    this.#client.head(refusal.status, headers)
+    this.#client.end(refusal.body)
+  }
+
+  #breakOff(last: Outcome): void {
+    this.result.ending = last.kind === 'timedOut' ? 'upstream_timeout' : 'stream_broken'
+    const silent = this.#repeatGuard
+    this.result.code = silent ? 'repeat_guard' : 'answer_cut'
+    this.#endHonestly(
+      silent
+        ? 'the backend ended the answer without its last line; a model that repeats itself is stopped like that'
+        : 'the backend ended in the middle of the answer',
+      this.result.code,
+    )
+  }
+
+  /** One error in the client's own format, then the end; or, where no line can say it, a visibly cut transfer. */
+  #endHonestly(message: string, code: FailureCode): void {
+    this.#over = true
+    if (this.#framing === 'json' || this.#cutter?.passingThrough) return this.#client.cut()
+    this.#client.end(errorFrame(this.#style.family, this.#framing, message, code, this.#style.op))
+  }
+}
+
+function framingOf(rawHeaders: readonly string[]): Framing {
+  const type = headerOf(rawHeaders, 'content-type') ?? ''
+  if (type.startsWith('application/x-ndjson')) return 'ndjson'
+  return type.startsWith('text/event-stream') ? 'sse' : 'json'
+}
+
+function failureOf(last: Outcome): Failure {
+  switch (last.kind) {
+    case 'unreachable':
+      return new Failure('all_away', `no backend could be reached (${last.text})`, {
+        retryAfterS: 5,
+      })
+    case 'timedOut':
+      return new Failure('upstream_timeout', last.text)
+    case 'brokeOff':
+      return new Failure('upstream_failed', 'the backend ended before its answer was complete')
+    case 'refused':
+      return failureOfRefusal(last)
+    case 'answered':
+    case 'clientLeft':
+      return new Failure('internal', 'the exchange ended without an answer')
+  }
+}
+
+function failureOfRefusal(last: Outcome & { kind: 'refused' }): Failure {
+  const said = errorTextIn(last.text)
+  if (last.why === 'noModel') return new Failure('model_unknown', said)
+  if (last.why === 'clientFault') return new Failure('request_invalid', said)
+  if (last.why === 'busy') return new Failure('all_busy', said, { retryAfterS: 2 })
+  return new Failure('upstream_failed', said)
+}
+
+function errorTextIn(text: string): string {
+  try {
+    const said: unknown = (JSON.parse(text) as { error?: unknown }).error
+    if (typeof said === 'string') return said
+  } catch {
+    // Not JSON, or cut off: the bare status says enough.
+  }
+  return 'the backend could not serve this request'
+}
+
+function endingOf(error: Failure): Ending {
+  switch (error.code) {
+    case 'queue_timeout':
+      return 'queue_timeout'
+    case 'queue_full':
+    case 'all_busy':
+    case 'body_budget_full':
+    case 'stopping':
+      return 'shed'
+    case 'all_away':
+    case 'model_away':
+    case 'no_backend':
+    case 'poison':
+      return 'rejected'
+    case 'upstream_timeout':
+    case 'total_timeout':
+      return 'upstream_timeout'
+    case 'upstream_failed':
+    case 'internal':
+      return 'upstream_error'
+    default:
+      return 'bad_request'
+  }
+}

@@ -1,0 +1,160 @@
+import type { Clock } from '../core/clock.ts'
+import type { Outcome } from '../core/outcome.ts'
+import type { Settings } from '../core/settings.ts'
+import type { Lease } from '../pool/lease.ts'
+import type { Answer } from './answer.ts'
+import type { Exchange } from './exchange.ts'
+import { requestHeaders } from './headers.ts'
+import { judgeError, judgeRefusal } from './judge.ts'
+import type { Wire, WireCall, WireListener } from './wire.ts'
+
+/** Of a refusal's body no more is read: it is a sentence, not an answer. */
+const refusalBytesMax = 1_048_576
+
+export interface AttemptDoors {
+  readonly wire: Wire
+  readonly clock: Clock
+  readonly settings: Settings
+  readonly hop: string
+}
+
+/**
+ * One try of an exchange at one endpoint: send, listen, pass on. Ends with how it went, the moment that is known; a
+ * client that leaves ends it in the same tick, in every phase.
+ */
+export function runAttempt(
+  exchange: Exchange,
+  lease: Lease,
+  answer: Answer,
+  doors: AttemptDoors,
+): Promise<Outcome> {
+  return new Promise((resolve) => new Attempt(exchange, lease, answer, doors, resolve).start())
+}
+
+class Attempt implements WireListener {
+  readonly #exchange: Exchange
+  readonly #lease: Lease
+  readonly #answer: Answer
+  readonly #doors: AttemptDoors
+  readonly #resolve: (outcome: Outcome) => void
+  #call: WireCall | undefined
+  #over = false
+  #ended: Disposable | undefined
+  #limit: Disposable | undefined
+  #refusal:
+    | { status: number; rawHeaders: readonly string[]; chunks: Buffer[]; size: number }
+    | undefined
+
+  constructor(
+    exchange: Exchange,
+    lease: Lease,
+    answer: Answer,
+    doors: AttemptDoors,
+    resolve: (outcome: Outcome) => void,
+  ) {
+    this.#exchange = exchange
+    this.#lease = lease
+    this.#answer = answer
+    this.#doors = doors
+    this.#resolve = resolve
+  }
+
+  start(): void {
+    const { asked } = this.#exchange
+    const { backend } = this.#lease.endpoint
+    const headers = requestHeaders({
+      raw: asked.rawHeaders,
+      requestId: asked.id,
+      hop: this.#doors.hop,
+      passAuthorization: this.#doors.settings.passAuthorization,
+      own: backend.headers,
+      hostOfBackend: hostOf(backend.origin),
+    })
+    if (asked.body.size > 0) headers.push('Content-Length', String(asked.body.size))
+    this.#ended = this.#exchange.onEnd(() => this.#finish({ kind: 'clientLeft' }))
+    if (this.#over) return
+    // Given up by the probes before it said a word: a frozen server would hold this client for ever.
+    this.#lease.onAway = () => {
+      if (!this.#answer.started && !this.#refusal)
+        this.#finish({ kind: 'unreachable', text: 'it stopped answering' })
+    }
+    this.#watch('firstByte')
+    this.#call = this.#doors.wire.send(
+      backend,
+      {
+        method: asked.method,
+        path: asked.path,
+        headers,
+        body: asked.body.size > 0 ? asked.body.open() : undefined,
+      },
+      this,
+    )
+    if (this.#over) this.#call.abort()
+  }
+
+  head(status: number, rawHeaders: readonly string[]): void {
+    if (this.#over) return
+    if (status >= 300) this.#refusal = { status, rawHeaders, chunks: [], size: 0 }
+    else this.#answer.begin(status, rawHeaders)
+    this.#watch('idle')
+  }
+
+  data(chunk: Buffer): void {
+    if (this.#over) return
+    if (this.#limit) this.#watch('idle')
+    if (this.#refusal) {
+      if (this.#refusal.size < refusalBytesMax) this.#refusal.chunks.push(chunk)
+      this.#refusal.size += chunk.length
+      return
+    }
+    if (this.#answer.data(chunk)) return
+    // No faster than the client reads.
+    this.#call?.pause()
+    this.#answer.onDrain(() => this.#call?.resume())
+  }
+
+  ended(): void {
+    if (this.#over) return
+    if (!this.#refusal) return this.#finish(this.#answer.ended())
+    const { status, rawHeaders, chunks } = this.#refusal
+    const body = Buffer.concat(chunks)
+    this.#answer.keepRefusal({ status, rawHeaders, body }, this.#lease.endpoint.name)
+    this.#finish(judgeRefusal(status, body.toString('utf8', 0, 10_000)))
+  }
+
+  failed(error: Error): void {
+    if (!this.#over) this.#finish(judgeError(error, this.#answer.started))
+  }
+
+  /** Configurable limits only: none of ours ends a long load or a silent prefill by itself. */
+  #watch(limit: 'firstByte' | 'idle'): void {
+    this.#limit?.[Symbol.dispose]()
+    this.#limit = undefined
+    const { firstByteMs, idleMs } = this.#doors.settings.timeouts
+    const limitMs = limit === 'firstByte' ? firstByteMs : idleMs
+    if (limitMs === undefined) return
+    this.#limit = this.#doors.clock.after(limitMs, () => {
+      const name = limit === 'firstByte' ? 'timeouts.first_byte' : 'timeouts.idle'
+      this.#finish({
+        kind: 'timedOut',
+        limit,
+        text: `the backend sent nothing for ${limitMs / 1_000} s (${name})`,
+      })
+    })
+  }
+
+  #finish(outcome: Outcome): void {
+    if (this.#over) return
+    this.#over = true
+    this.#limit?.[Symbol.dispose]()
+    this.#ended?.[Symbol.dispose]()
+    this.#lease.onAway = undefined
+    // Closing the connection is the only sign by which a backend stops working; after a whole answer it does nothing.
+    this.#call?.abort()
+    this.#resolve(outcome)
+  }
+}
+
+function hostOf(origin: string): string {
+  return origin.slice(origin.indexOf('//') + 2)
+}

@@ -1,0 +1,263 @@
+import { randomUUID } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { type FileHandle, mkdir, open, unlink } from 'node:fs/promises'
+import type { IncomingMessage } from 'node:http'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { Failure } from '../core/failure.ts'
+import type { LimitSettings } from '../core/settings.ts'
+
+/** A request's body, complete in our hands: replay needs it until the exchange ends. Disposing lets it go. */
+export interface HeldBody extends Disposable {
+  readonly size: number
+  /** Undefined for a body in a file. */
+  readonly bytes: Buffer | undefined
+  /** From the beginning, as often as asked. */
+  open(): Uint8Array | Readable
+}
+
+export const noBody: HeldBody = {
+  size: 0,
+  bytes: Buffer.alloc(0),
+  open: () => Buffer.alloc(0),
+  [Symbol.dispose]() {},
+}
+
+/** What all held bodies of this process may take together; who finds it full hears 503 before anything is read. */
+export class BodyBudget {
+  readonly #limits: LimitSettings
+  readonly #spoolDir: string
+  #memory = 0
+  #disk = 0
+
+  constructor(limits: LimitSettings, dataDir: string) {
+    this.#limits = limits
+    // A folder of this process: the next one sweeps what a dead one left.
+    this.#spoolDir = join(dataDir, 'spool', String(process.pid))
+  }
+
+  get limits(): LimitSettings {
+    return this.#limits
+  }
+
+  get held(): { memoryBytes: number; diskBytes: number } {
+    return { memoryBytes: this.#memory, diskBytes: this.#disk }
+  }
+
+  /** Bytes in memory. Disposing gives the share back. */
+  memory(): Share {
+    return new Share((more) => {
+      if (more > 0 && this.#memory + more > this.#limits.bodiesMemoryBytesMax)
+        throw new Failure('body_budget_full', 'too many large requests are held in memory', {
+          retryAfterS: 2,
+        })
+      this.#memory += more
+    })
+  }
+
+  disk(): Share {
+    return new Share((more) => {
+      if (more > 0 && this.#disk + more > this.#limits.bodiesDiskBytesMax)
+        throw new Failure('body_budget_full', 'too many large requests are held on disk', {
+          retryAfterS: 5,
+        })
+      this.#disk += more
+    })
+  }
+
+  async spoolFile(): Promise<{ path: string; handle: FileHandle }> {
+    await mkdir(this.#spoolDir, { recursive: true, mode: 0o700 })
+    const path = join(this.#spoolDir, randomUUID())
+    return { path, handle: await open(path, 'wx', 0o600) }
+  }
+}
+
+/** A growing part of a budget. */
+class Share implements Disposable {
+  readonly #change: (bytes: number) => void
+  #bytes = 0
+
+  constructor(change: (bytes: number) => void) {
+    this.#change = change
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  grow(bytes: number): void {
+    this.#change(bytes)
+    this.#bytes += bytes
+  }
+
+  growTo(bytes: number): void {
+    if (bytes > this.#bytes) this.grow(bytes - this.#bytes)
+  }
+
+  [Symbol.dispose](): void {
+    const bytes = this.#bytes
+    this.#bytes = 0
+    if (bytes > 0) this.#change(-bytes)
+  }
+}
+
+export class ClientGone extends Error {}
+
+/**
+ * Takes a whole body: small ones stay in memory, larger ones go to a file. `see` is shown every chunk as it arrives,
+ * so that by the end the model is known as well. Throws a Failure at the first byte too many, and ClientGone.
+ */
+export async function takeBody(
+  request: IncomingMessage,
+  budget: BodyBudget,
+  see: (chunk: Buffer) => void,
+): Promise<HeldBody> {
+  const { bodyBytesMax, bodyInMemoryBytesMax } = budget.limits
+  const declared = declaredLength(request)
+  if (declared > bodyBytesMax) throw tooLarge(bodyBytesMax)
+  if (declared === 0 && request.headers['transfer-encoding'] === undefined) return noBody
+
+  // Reserved as a whole where the length is known: half a body that must then be refused helps nobody.
+  const memory = budget.memory()
+  const disk = budget.disk()
+  try {
+    if (declared > bodyInMemoryBytesMax) disk.grow(declared)
+    else if (declared > 0) memory.grow(declared)
+    const chunks: Buffer[] = []
+    let size = 0
+    let spool: Spool | undefined
+    try {
+      await eachChunk(request, (chunk) => {
+        size += chunk.length
+        if (size > bodyBytesMax) throw tooLarge(bodyBytesMax)
+        see(chunk)
+        if (spool) {
+          disk.growTo(size)
+          return spool.write(chunk)
+        }
+        chunks.push(chunk)
+        if (size <= bodyInMemoryBytesMax) {
+          memory.growTo(size)
+          return undefined
+        }
+        disk.growTo(size)
+        spool = new Spool(budget)
+        const head = chunks.splice(0)
+        return spool.write(head.length === 1 ? head[0]! : Buffer.concat(head))
+      })
+      if (spool) return await (spool as Spool).finish(size, memory, disk)
+    } catch (error) {
+      await (spool as Spool | undefined)?.abandon()
+      throw error
+    }
+    const bytes = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)
+    return {
+      size,
+      bytes,
+      open: () => bytes,
+      [Symbol.dispose]() {
+        memory[Symbol.dispose]()
+        disk[Symbol.dispose]()
+      },
+    }
+  } catch (error) {
+    memory[Symbol.dispose]()
+    disk[Symbol.dispose]()
+    throw error
+  }
+}
+
+export function declaredLength(request: IncomingMessage): number {
+  const text = request.headers['content-length']
+  return text === undefined ? 0 : Number(text)
+}
+
+export function tooLarge(bytesMax: number): Failure {
+  return new Failure(
+    'body_too_large',
+    `the body is larger than ${bytesMax} bytes (limits.body_max)`,
+  )
+}
+
+/** Writes in order, one at a time; the file goes when the exchange does. */
+class Spool {
+  readonly #file: Promise<{ path: string; handle: FileHandle }>
+  constructor(budget: BodyBudget) {
+    this.#file = budget.spoolFile()
+  }
+
+  async write(chunk: Buffer): Promise<void> {
+    const { handle } = await this.#file
+    try {
+      await handle.writeFile(chunk)
+    } catch (error) {
+      throw new Failure('body_budget_full', 'the disk for held bodies can not be written', {
+        retryAfterS: 5,
+        cause: error,
+      })
+    }
+  }
+
+  async finish(size: number, memory: Share, disk: Share): Promise<HeldBody> {
+    const { path, handle } = await this.#file
+    await handle.close()
+    memory[Symbol.dispose]()
+    return {
+      size,
+      bytes: undefined,
+      open: () => createReadStream(path, { highWaterMark: 256 * 1024 }),
+      [Symbol.dispose]() {
+        disk[Symbol.dispose]()
+        // Gone or not, nobody waits for it: the folder is swept at start.
+        unlink(path).catch(() => {})
+      },
+    }
+  }
+
+  async abandon(): Promise<void> {
+    try {
+      const { path, handle } = await this.#file
+      await handle.close()
+      await unlink(path)
+    } catch {
+      // It could not be made in the first place; the error that led here says more.
+    }
+  }
+}
+
+/** Runs `act` for every chunk; while it returns a promise the client is not read, which is all the back-pressure needed. */
+function eachChunk(
+  request: IncomingMessage,
+  act: (chunk: Buffer) => Promise<void> | undefined,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let busy: Promise<void> | undefined
+    let ended = false
+    const fail = (error: unknown) => {
+      request.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone)
+      reject(error)
+    }
+    const onData = (chunk: Buffer) => {
+      try {
+        const wait = act(chunk)
+        if (!wait) return
+        request.pause()
+        busy = wait.then(() => {
+          busy = undefined
+          if (ended) resolve()
+          else request.resume()
+        }, fail)
+      } catch (error) {
+        fail(error)
+      }
+    }
+    const onEnd = () => {
+      ended = true
+      if (!busy) resolve()
+    }
+    const onGone = () => {
+      if (!ended) fail(new ClientGone('the client left while sending'))
+    }
+    request.on('data', onData).on('end', onEnd).on('error', onGone).on('close', onGone)
+  })
+}

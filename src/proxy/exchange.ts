@@ -1,0 +1,98 @@
+import type { Ask } from '../core/ask.ts'
+import type { Figures } from '../core/observer.ts'
+import type { Outcome } from '../core/outcome.ts'
+import type { Priority } from '../routing/line.ts'
+import type { Need } from '../routing/need.ts'
+import type { HeldBody } from './body.ts'
+import type { ClientSide } from './client-side.ts'
+
+/** What a client asked, in the form in which it goes on. */
+export interface Asked {
+  readonly id: string
+  readonly ask: Ask
+  readonly method: string
+  /** With the query. */
+  readonly path: string
+  readonly rawHeaders: readonly string[]
+  readonly body: HeldBody
+  readonly tenant: string
+  readonly priority: Priority
+  readonly labels: readonly string[]
+  /** The kind of work that the client named for the capability picker. */
+  readonly work: string
+  /** The one endpoint that will do; undefined: any. */
+  readonly pinned: string | undefined
+  /** On the clock's `now`; undefined: no limit. */
+  readonly deadlineMs: number | undefined
+  readonly arrivedMs: number
+}
+
+/** One client request and its answer: what was asked, what happened so far, and one signal that ends it all. */
+export class Exchange {
+  readonly asked: Asked
+  readonly client: ClientSide
+  readonly attempts: { backend: string; outcome: Outcome }[] = []
+  readonly tried = new Set<string>()
+  waitMs = 0
+  firstByteMs: number | undefined
+  figures: Figures | undefined
+  /** The endpoint of the current or the last attempt. */
+  backend = ''
+  #endedBy: 'client' | 'deadline' | undefined
+  #enders = new Set<() => void>()
+
+  constructor(asked: Asked, client: ClientSide) {
+    this.asked = asked
+    this.client = client
+    client.onLeft(() => this.#end('client'))
+  }
+
+  /** Undefined while somebody still wants the answer. */
+  get endedBy(): 'client' | 'deadline' | undefined {
+    return this.#endedBy
+  }
+
+  /** The deadline has passed. */
+  expire(): void {
+    this.#end('deadline')
+  }
+
+  /** Calls back when the exchange is over from the client's side; disposing the handle forgets the callback. */
+  onEnd(act: () => void): Disposable {
+    if (this.#endedBy) act()
+    else this.#enders.add(act)
+    return { [Symbol.dispose]: () => void this.#enders.delete(act) }
+  }
+
+  need(digest: string | undefined, bytesPerToken: number): Need {
+    const { ask, labels, work, pinned } = this.asked
+    return {
+      model: ask.name.canonical,
+      cloud: ask.name.cloud,
+      capabilities: ask.needs,
+      labels,
+      promptTokens: ask.runner['num_ctx'] ? 0 : Math.ceil(ask.textBytes / bytesPerToken),
+      digest,
+      seat: ask.purpose === 'infer' && !ask.name.cloud && takesSeat.has(ask.op),
+      work: work === '' ? ask.op : work,
+      pinned,
+      not: this.tried,
+    }
+  }
+
+  #end(by: 'client' | 'deadline'): void {
+    if (this.#endedBy) return
+    this.#endedBy = by
+    for (const act of [...this.#enders]) act()
+    this.#enders.clear()
+  }
+}
+
+/** Everything else is answered beside a running model, or before there is one. */
+const takesSeat: ReadonlySet<string> = new Set([
+  'generate',
+  'chat',
+  'embed',
+  'responses',
+  'transcribe',
+])

@@ -1,0 +1,136 @@
+import { createHash } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import { PassThrough } from 'node:stream'
+import { Failure } from '../../core/failure.ts'
+import type { Outcome } from '../../core/outcome.ts'
+import type { Endpoint } from '../../pool/endpoint.ts'
+import { judgeError } from '../judge.ts'
+import type { Wire } from '../wire.ts'
+
+/** Digests remembered; beyond that the oldest is asked for again. */
+const blobsMax = 10_000
+
+/** Which backends hold which blobs, as far as uploads through this proxy told. */
+export class BlobMap {
+  readonly #holders = new Map<string, Set<string>>()
+
+  add(digest: string, backend: string): void {
+    const holders = this.#holders.get(digest) ?? new Set()
+    holders.add(backend)
+    this.#holders.delete(digest)
+    this.#holders.set(digest, holders)
+    if (this.#holders.size > blobsMax) {
+      const [oldest] = this.#holders.keys()
+      if (oldest !== undefined) this.#holders.delete(oldest)
+    }
+  }
+
+  holders(digest: string): ReadonlySet<string> | undefined {
+    return this.#holders.get(digest)
+  }
+}
+
+export interface Upload {
+  readonly endpoint: Endpoint
+  readonly outcome: Outcome
+  readonly text: string
+}
+
+/**
+ * One upload, to every target at once, as fast as the slowest reads: gigabytes that are never held. A target that
+ * answers early has the blob already and takes no more; when none is left that reads, the rest is read and dropped.
+ */
+export async function spreadBlob(
+  wire: Wire,
+  hop: string,
+  targets: readonly Endpoint[],
+  path: string,
+  request: IncomingMessage,
+  digest: string,
+): Promise<Upload[]> {
+  const hash = createHash('sha256')
+  const legs = targets.map((endpoint) => startLeg(wire, hop, endpoint, path, request))
+  try {
+    for await (const chunk of request) {
+      hash.update(chunk as Buffer)
+      const waits = legs.flatMap((leg) => leg.write(chunk as Buffer) ?? [])
+      if (waits.length > 0) await Promise.all(waits)
+    }
+  } catch (error) {
+    for (const leg of legs) leg.abort()
+    throw error
+  }
+  const found = `sha256:${hash.digest('hex')}`
+  if (found !== digest.replace('sha256-', 'sha256:')) {
+    // Not let to its end anywhere: a backend would keep nothing of it, but might take long to say so.
+    for (const leg of legs) leg.abort()
+    throw new Failure('request_invalid', `digest mismatch, expected "${digest}", got "${found}"`)
+  }
+  return Promise.all(legs.map((leg) => leg.end()))
+}
+
+function startLeg(
+  wire: Wire,
+  hop: string,
+  endpoint: Endpoint,
+  path: string,
+  request: IncomingMessage,
+) {
+  const body = new PassThrough({ highWaterMark: 1_048_576 })
+  body.on('error', () => {}) // the leg's outcome says what went wrong
+  const { backend } = endpoint
+  const headers = [
+    'Host',
+    backend.origin.slice(backend.origin.indexOf('//') + 2),
+    'Via',
+    `1.1 ${hop}`,
+  ]
+  const length = request.headers['content-length']
+  if (length !== undefined) headers.push('Content-Length', length)
+  for (const [name, value] of Object.entries(backend.headers)) headers.push(name, value)
+  let over = false
+  let drained: (() => void) | undefined
+  const result = Promise.withResolvers<Upload>()
+  const finish = (outcome: Outcome, text = '') => {
+    over = true
+    drained?.()
+    result.resolve({ endpoint, outcome, text })
+  }
+  let status = 0
+  const chunks: Buffer[] = []
+  const call = wire.send(
+    backend,
+    { method: 'POST', path, headers, body },
+    {
+      head(said) {
+        status = said
+        // It said all it has to say before the upload ended: it has the blob, or will not take it.
+        over = true
+        drained?.()
+      },
+      data: (chunk) => void chunks.push(chunk),
+      ended: () => finish({ kind: 'answered', status }, Buffer.concat(chunks).toString()),
+      failed: (error) =>
+        status === 0
+          ? finish(judgeError(error, false))
+          : finish({ kind: 'answered', status }, Buffer.concat(chunks).toString()),
+    },
+  )
+  return {
+    write(chunk: Buffer): Promise<void> | undefined {
+      if (over || body.write(chunk)) return undefined
+      return new Promise((resolve) => {
+        drained = resolve
+        body.once('drain', resolve)
+      })
+    },
+    end(): Promise<Upload> {
+      body.end()
+      return result.promise
+    },
+    abort(): void {
+      call.abort()
+      body.destroy()
+    },
+  }
+}

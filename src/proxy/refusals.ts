@@ -1,0 +1,46 @@
+import type { Ask } from '../core/ask.ts'
+import { Failure } from '../core/failure.ts'
+import type { Pool } from '../pool/pool.ts'
+import type { Bar } from '../routing/filters.ts'
+
+/** Nobody can serve it: which sentence says why, and whether coming back later makes sense. */
+export function sayNobody(
+  ask: Ask,
+  bars: ReadonlyMap<string, Bar>,
+  { pool }: { pool: Pool },
+): Failure {
+  if (bars.size === 0)
+    return new Failure('no_backend', 'no backend is configured', { retryAfterS: 10 })
+  const named = (wanted: Bar) => [...bars].filter(([, bar]) => bar === wanted).map(([name]) => name)
+  const resting = named('resting')
+  if (resting.length > 0) {
+    const untilMs = resting.map(
+      (name) => pool.endpoint(name)?.restUntilMs(ask.name.canonical) ?? pool.now,
+    )
+    const seconds = Math.max(1, Math.ceil((Math.min(...untilMs) - pool.now) / 1_000))
+    return new Failure(
+      'all_away',
+      `${list(resting)} failed several times with this model and rests`,
+      { retryAfterS: Math.min(60, seconds) },
+    )
+  }
+  const noLabel = named('noLabel')
+  if (noLabel.length > 0)
+    return new Failure('unsupported', 'no backend with this model carries the wanted labels')
+  // Who is away may still be remembered to have the model; if nobody at all answers, no list means anything.
+  const holders = [...named('away'), ...named('draining')]
+  const nobodyThere = pool.endpoints.every((endpoint) => !endpoint.ready || !endpoint.enabled)
+  if (holders.length > 0 || nobodyThere)
+    return new Failure(
+      holders.length > 0 ? 'model_away' : 'all_away',
+      holders.length > 0
+        ? `model '${ask.modelText}' is on ${list(holders)}, which can not serve now`
+        : 'no backend answers',
+      { retryAfterS: 5 },
+    )
+  return new Failure('model_unknown', `model '${ask.modelText}' not found`)
+}
+
+function list(names: readonly string[]): string {
+  return names.length <= 3 ? names.join(', ') : `${names.slice(0, 3).join(', ')} and others`
+}

@@ -1,0 +1,60 @@
+import { isDeath, type Outcome } from '../core/outcome.ts'
+import type { RetrySettings } from '../core/settings.ts'
+
+/** May this attempt's failure be answered by another attempt elsewhere, as far as the failure itself goes? */
+export function isWorthRetrying(outcome: Outcome): boolean {
+  switch (outcome.kind) {
+    case 'answered':
+    case 'clientLeft':
+      return false
+    case 'refused':
+      return outcome.why !== 'clientFault'
+    case 'brokeOff':
+      return !outcome.afterFirstByte
+    case 'unreachable':
+      return true
+    case 'timedOut':
+      return outcome.limit === 'firstByte'
+  }
+}
+
+/** Runners that may die under one exchange before it is the exchange that is held to be the cause. */
+export const deathsMax = 2
+
+export function deathsAmong(outcomes: readonly Outcome[]): number {
+  return outcomes.filter(isDeath).length
+}
+
+/**
+ * Retries across all exchanges are a share of the traffic plus a floor, so that a fleet in trouble is not asked three
+ * times as much (the shape of Finagle's and Envoy's retry budgets: 20 % and a small floor).
+ */
+export class RetryBudget {
+  readonly #settings: RetrySettings
+  readonly #creditMax: number
+  #credit: number
+  #atMs: number
+
+  constructor(settings: RetrySettings, nowMs: number) {
+    this.#settings = settings
+    // Ten seconds' worth of the floor beside what a burst of traffic has earned.
+    this.#creditMax = settings.budgetFloor + 10
+    this.#credit = this.#creditMax
+    this.#atMs = nowMs
+  }
+
+  /** An exchange began: it earns its share. */
+  earn(): void {
+    this.#credit = Math.min(this.#creditMax, this.#credit + this.#settings.budgetShare)
+  }
+
+  /** Takes one retry out; false when there is none left. */
+  spend(nowMs: number): boolean {
+    const earned = ((nowMs - this.#atMs) / 10_000) * this.#settings.budgetFloor
+    this.#atMs = nowMs
+    this.#credit = Math.min(this.#creditMax, this.#credit + earned)
+    if (this.#credit < 1) return false
+    this.#credit -= 1
+    return true
+  }
+}

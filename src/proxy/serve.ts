@@ -1,0 +1,232 @@
+import type { Clock } from '../core/clock.ts'
+import { Failure } from '../core/failure.ts'
+import type { Ending, Observer } from '../core/observer.ts'
+import type { Outcome } from '../core/outcome.ts'
+import { isDeath } from '../core/outcome.ts'
+import type { RetrySettings, Settings } from '../core/settings.ts'
+import { type Endpoint, sayOutcome } from '../pool/endpoint.ts'
+import type { Lease } from '../pool/lease.ts'
+import type { Pool } from '../pool/pool.ts'
+import { Answer, type AnswerStyle } from './answer.ts'
+import { runAttempt } from './attempt.ts'
+import type { Exchange } from './exchange.ts'
+import type { Loads } from './loads.ts'
+import { Poison } from './poison.ts'
+import { NobodyCan, NotWanted, type Queue } from './queue.ts'
+import { sayNobody } from './refusals.ts'
+import { deathsAmong, deathsMax, isWorthRetrying, RetryBudget } from './retry.ts'
+import type { Wire } from './wire.ts'
+
+/** What an exchange needs of the house on its way. */
+export interface ServeDoors {
+  readonly pool: Pool
+  readonly queue: Queue
+  readonly loads: Loads
+  readonly wire: Wire
+  readonly clock: Clock
+  readonly observer: Observer
+  readonly settings: Settings
+  /** A fresh look at the lists of models, when a name is on none of them. */
+  readonly refreshForUnknown: () => Promise<void>
+  /** A backend says that it has no such model: its list is asked for again. */
+  readonly refresh: (endpoint: Endpoint) => Promise<void>
+  /** The name of this proxy in Via. */
+  readonly hop: string
+}
+
+/** One exchange, from door to door: wait, lease, load, forward, judge, perhaps again, end in one sentence. */
+export class Server {
+  readonly #doors: ServeDoors
+  readonly #retries: RetrySettings
+  readonly #budget: RetryBudget
+  readonly #poison = new Poison()
+
+  constructor(doors: ServeDoors) {
+    this.#doors = doors
+    this.#retries = doors.settings.retries
+    this.#budget = new RetryBudget(this.#retries, doors.clock.now())
+  }
+
+  async serve(exchange: Exchange, style: AnswerStyle): Promise<Ending> {
+    const { observer, clock } = this.#doors
+    const { asked } = exchange
+    const answer = new Answer(exchange, style)
+    observer.exchangeStarted(asked.ask.family, asked.ask.op)
+    using _deadline = this.#deadline(exchange)
+    try {
+      await this.#carry(exchange, answer)
+    } catch (error) {
+      answer.failed(asFailure(error, exchange, observer))
+    }
+    asked.body[Symbol.dispose]()
+    const { ending, status, code } = answer.result
+    observer.exchangeEnded({
+      id: asked.id,
+      family: asked.ask.family,
+      op: asked.ask.op,
+      model: asked.ask.name.canonical,
+      tenant: asked.tenant,
+      priority: asked.priority,
+      ending,
+      status,
+      code,
+      backend: exchange.backend,
+      attempts: exchange.attempts.length,
+      trail: exchange.attempts
+        .filter(({ outcome }) => outcome.kind !== 'answered')
+        .map(({ backend, outcome }) => `${backend}: ${sayOutcome(outcome)}`),
+      waitMs: exchange.waitMs,
+      firstByteMs: exchange.firstByteMs,
+      totalMs: clock.now() - asked.arrivedMs,
+      bytesIn: asked.body.size,
+      bytesOut: exchange.client.bytesOut,
+      figures: exchange.figures,
+    })
+    return ending
+  }
+
+  /** Attempts until one counts. What the last one left behind is the answer. */
+  async #carry(exchange: Exchange, answer: Answer): Promise<void> {
+    const { clock, observer, queue } = this.#doors
+    const { asked } = exchange
+    const model = asked.ask.name.canonical
+    this.#budget.earn()
+    if (this.#poison.isBanned(model, () => asked.body.bytes, clock.now())) throw poisoned()
+    /** A runner's death is only held against its backend when the request turns out not to be the killer. */
+    let suspected: { endpoint: Endpoint; outcome: Outcome } | undefined
+
+    for (;;) {
+      using lease = await this.#lease(exchange, answer)
+      if (!lease) break
+      exchange.backend = lease.endpoint.name
+      const takenMs = clock.now()
+      const outcome = await this.#attempt(exchange, lease, answer)
+      exchange.attempts.push({ backend: lease.endpoint.name, outcome })
+      const death = isDeath(outcome) && asked.ask.repeatable
+      lease.settle(outcome, {
+        figures: exchange.figures,
+        firstByteMs: answer.firstByteAfter(takenMs),
+        forgiven: death,
+      })
+      if (outcome.kind === 'answered') {
+        queue.served(clock.now() - takenMs)
+        break
+      }
+      if (death) {
+        if (deathsAmong(exchange.attempts.map((each) => each.outcome)) >= deathsMax) {
+          this.#poison.ban(model, asked.body.bytes, clock.now())
+          suspected = undefined
+          if (!answer.started) throw poisoned()
+          break
+        }
+        suspected = { endpoint: lease.endpoint, outcome }
+      }
+      if (outcome.kind === 'refused' && outcome.why === 'noModel')
+        this.#forget(lease.endpoint, model)
+      if (!this.#mayTryAgain(exchange, answer, outcome)) break
+      if (!(outcome.kind === 'brokeOff' && outcome.reusedSocket))
+        exchange.tried.add(lease.endpoint.name)
+      observer.retried(lease.endpoint.name, outcome.kind)
+    }
+    if (suspected) suspected.endpoint.judge(model, suspected.outcome, 'bad')
+    answer.finish(exchange.attempts.at(-1)?.outcome)
+  }
+
+  /** A lease for the next attempt; undefined when only those are left that have failed already. */
+  async #lease(exchange: Exchange, answer: Answer): Promise<Lease | undefined> {
+    const { queue, pool } = this.#doors
+    for (let looks = 0; ; looks++) {
+      try {
+        return await queue.lease(exchange)
+      } catch (error) {
+        if (!(error instanceof NobodyCan)) {
+          // The first failure tells more than that nobody else came free in time.
+          if (error instanceof Failure && exchange.attempts.length > 0 && answer.hasRefusal)
+            return undefined
+          throw error
+        }
+        if (exchange.attempts.length > 0) return undefined
+        const unknown = [...error.bars.values()].every((bar) => bar === 'noModel' || bar === 'away')
+        if (looks > 0 || !unknown || pool.endpoints.length === 0)
+          throw sayNobody(exchange.asked.ask, error.bars, this.#doors)
+        await this.#doors.refreshForUnknown()
+      }
+    }
+  }
+
+  async #attempt(exchange: Exchange, lease: Lease, answer: Answer): Promise<Outcome> {
+    const { loads, settings, clock } = this.#doors
+    const { ask } = exchange.asked
+    const { endpoint } = lease
+    if (wantsLoad(exchange) && settings.routing.loadRescue && loads.needed(endpoint, ask)) {
+      const load = loads.join(endpoint, ask)
+      const startedMs = clock.now()
+      const result = await orEnded(exchange, lease, load.result)
+      load.leave()
+      if (result === 'ended') return { kind: 'clientLeft' }
+      if (result === 'away') return { kind: 'unreachable', text: 'it stopped answering' }
+      answer.loadMs += clock.now() - startedMs
+      if (result.kind === 'failed') {
+        if (result.answer) answer.keepRefusal(result.answer, endpoint.name)
+        return result.outcome
+      }
+    }
+    return await runAttempt(exchange, lease, answer, this.#doors)
+  }
+
+  #mayTryAgain(exchange: Exchange, answer: Answer, outcome: Outcome): boolean {
+    if (answer.started || exchange.endedBy) return false
+    if (!isWorthRetrying(outcome)) return false
+    // A management call may have done half its work: only one that never left is sent again.
+    if (!exchange.asked.ask.repeatable && outcome.kind !== 'unreachable') return false
+    if (exchange.attempts.length > this.#retries.furtherAttemptsMax) return false
+    // Nothing was done for it on a connection that was closing: that costs nobody anything.
+    if (outcome.kind === 'brokeOff' && outcome.reusedSocket) return true
+    return this.#budget.spend(this.#doors.clock.now())
+  }
+
+  #forget(endpoint: Endpoint, model: string): void {
+    endpoint.forget(model)
+    this.#doors.pool.learned()
+    void this.#doors.refresh(endpoint)
+  }
+
+  #deadline(exchange: Exchange): Disposable {
+    const { deadlineMs } = exchange.asked
+    if (deadlineMs === undefined) return { [Symbol.dispose]() {} }
+    return this.#doors.clock.after(deadlineMs - this.#doors.clock.now(), () => exchange.expire())
+  }
+}
+
+function wantsLoad({ asked: { ask } }: Exchange): boolean {
+  return ask.purpose !== 'unload' && ask.repeatable && ask.op !== 'show' && !ask.name.cloud
+}
+
+/** Whichever comes first: the result, the end of the exchange, or the probes giving the endpoint up. */
+function orEnded<T>(
+  exchange: Exchange,
+  lease: Lease,
+  result: Promise<T>,
+): Promise<T | 'ended' | 'away'> {
+  return new Promise((resolve, reject) => {
+    const ended = exchange.onEnd(() => resolve('ended'))
+    lease.onAway = () => resolve('away')
+    result.then(resolve, reject).finally(() => ended[Symbol.dispose]())
+  })
+}
+
+function poisoned(): Failure {
+  return new Failure(
+    'poison',
+    'two model runners died under this request; it is refused for ten minutes',
+  )
+}
+
+function asFailure(error: unknown, exchange: Exchange, observer: Observer): Failure | NotWanted {
+  if (error instanceof Failure || error instanceof NotWanted) return error
+  observer.noticed('an exchange failed inside the proxy', {
+    id: exchange.asked.id,
+    error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+  })
+  return new Failure('internal', 'something went wrong inside the proxy', { cause: error })
+}

@@ -1,0 +1,94 @@
+import { type Logger, pino, stdTimeFunctions } from 'pino'
+import type { Clock } from '../core/clock.ts'
+import type { ExchangeEnded, Observer } from '../core/observer.ts'
+import type { Settings } from '../core/settings.ts'
+
+/** A line is on its way to the file after this at the latest. */
+const flushEveryMs = 250
+
+export interface Log {
+  readonly logger: Logger
+  /** Writes what is still collected; a line after this may be lost. */
+  close(): void
+}
+
+/**
+ * One structured line for each exchange and for each turn of a backend, on stderr: stdout is for data. Prompts and
+ * answers never come near it; it is told facts only.
+ */
+export function createLog(settings: Settings['log'], isTerminal: boolean, clock: Clock): Log {
+  const pretty = settings.format === 'pretty' || (settings.format === 'auto' && isTerminal)
+  const options = { level: settings.level, base: null, timestamp: stdTimeFunctions.isoTime }
+  if (pretty) {
+    const logger = pino(options, {
+      write: (line: string) => void process.stderr.write(readable(line)),
+    })
+    return { logger, close() {} }
+  }
+  // Lines are collected and written together: a write for each exchange would be a good part of its whole cost.
+  const out = pino.destination({ fd: 2, sync: false, minLength: 4_096 })
+  let timer: Disposable | undefined
+  const flush = () => {
+    out.flush()
+    timer = clock.after(flushEveryMs, flush)
+  }
+  timer = clock.after(flushEveryMs, flush)
+  return {
+    logger: pino(options, out),
+    close() {
+      timer?.[Symbol.dispose]()
+      out.flushSync()
+    },
+  }
+}
+
+export function logObserver(log: Logger): Partial<Observer> {
+  return {
+    exchangeEnded(fact) {
+      const failed = fact.ending !== 'ok' && fact.ending !== 'client_closed'
+      log[failed ? 'warn' : 'info'](lineOf(fact), 'exchange')
+    },
+    backendTurned: (backend, state, reason) =>
+      log[state === 'away' ? 'warn' : 'info']({ backend, state, reason }, 'backend'),
+    breakerTurned: (backend, model, state) =>
+      log[state === 'resting' ? 'warn' : 'info']({ backend, model, state }, 'breaker'),
+    loaded: (backend, model, result, tookMs) =>
+      log.info({ backend, model, result, took_ms: Math.round(tookMs) }, 'load'),
+    noticed: (sentence, detail) => log.warn({ ...detail }, sentence),
+  }
+}
+
+function lineOf(fact: ExchangeEnded): object {
+  const { figures } = fact
+  return {
+    id: fact.id,
+    api: fact.family,
+    op: fact.op,
+    model: fact.model,
+    tenant: fact.tenant,
+    priority: fact.priority,
+    backend: fact.backend,
+    outcome: fact.ending,
+    status: fact.status,
+    code: fact.code,
+    attempts: fact.attempts,
+    trail: fact.trail.length === 0 ? undefined : fact.trail,
+    wait_ms: Math.round(fact.waitMs),
+    first_byte_ms: fact.firstByteMs === undefined ? undefined : Math.round(fact.firstByteMs),
+    total_ms: Math.round(fact.totalMs),
+    bytes_in: fact.bytesIn,
+    bytes_out: fact.bytesOut,
+    prompt_tokens: figures?.promptTokens,
+    output_tokens: figures?.outputTokens,
+  }
+}
+
+/** The same line for eyes: time, what, and the fields that say something. */
+function readable(line: string): string {
+  const { time, level, msg, ...fields } = JSON.parse(line) as Record<string, unknown>
+  const mark = Number(level) >= 40 ? '!' : ' '
+  const words = Object.entries(fields)
+    .filter(([, value]) => value !== undefined && value !== '')
+    .map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+  return `${String(time).slice(11, 19)} ${mark} ${String(msg)} ${words.join(' ')}\n`
+}

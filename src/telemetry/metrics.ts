@@ -1,0 +1,299 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Observer } from '../core/observer.ts'
+
+/** Counts of the moment, asked for when somebody scrapes. */
+export interface MetricsSnapshot {
+  readonly queueByModel: Readonly<Record<string, number>>
+  readonly queueOldestS: number
+  readonly endpoints: readonly {
+    readonly name: string
+    readonly state: string
+    readonly up: boolean
+    readonly breaker: string
+    readonly version: string
+    readonly tokensPerSecond: number | undefined
+    readonly firstByteS: number | undefined
+    readonly seats: readonly { model: string; used: number; limit: number }[]
+    readonly onDisk: readonly string[]
+    readonly inMemory: readonly {
+      model: string
+      bytes: number | undefined
+      vram: number | undefined
+    }[]
+    readonly connections: { open: number; idle: number }
+  }[]
+  readonly heldBytes: { memory: number; disk: number }
+}
+
+export interface Metrics {
+  readonly observer: Partial<Observer>
+  render(): Promise<{ contentType: string; text: string }>
+}
+
+const states = ['ready', 'warming', 'draining', 'resting', 'away', 'unknown'] as const
+const breakerStates = ['admitting', 'resting', 'probation'] as const
+/** Boundaries of the GenAI conventions, with a tail for machines that load for minutes. */
+const durationBuckets = [
+  0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84,
+  327.68, 655.36,
+]
+const firstTokenBuckets = [
+  0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80,
+  160, 320,
+]
+const sizeBuckets = [256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 16_777_216, 268_435_456]
+/** Models beyond this fold to `other`: a name is the client's to choose, and every one costs memory here. */
+const modelsMax = 500
+/** Rendering thousands of series takes milliseconds of every stream's time; one text serves all who ask in a second. */
+const renderEveryMs = 1_000
+
+/** Every number that there is, under the names that the documents give. The one module that knows prom-client. */
+export function createMetrics(
+  snapshot: () => MetricsSnapshot,
+  build: { version: string; node: string },
+  nowMs: () => number,
+): Metrics {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 20 })
+  const registers = [registry]
+  const counter = (name: string, help: string, labelNames: string[]) =>
+    new Counter({ name, help, labelNames, registers })
+  const gauge = (name: string, help: string, labelNames: string[]) =>
+    new Gauge({ name, help, labelNames, registers })
+  const histogram = (name: string, help: string, labelNames: string[], buckets: number[]) =>
+    new Histogram({ name, help, labelNames, buckets, registers })
+
+  gauge('chasqui_build_info', 'Version of this process', ['version', 'node']).set(
+    { version: build.version, node: build.node },
+    1,
+  )
+  const requests = counter('chasqui_requests_total', 'Finished requests', [
+    'api',
+    'op',
+    'model',
+    'backend',
+    'outcome',
+  ])
+  const inFlight = gauge('chasqui_requests_in_flight', 'Accepted, not finished', ['api', 'op'])
+  const bodyIn = histogram(
+    'chasqui_request_body_bytes',
+    'Sizes of requests',
+    ['api', 'op'],
+    sizeBuckets,
+  )
+  const bodyOut = histogram(
+    'chasqui_response_body_bytes',
+    'Sizes of answers',
+    ['api', 'op'],
+    sizeBuckets,
+  )
+  const tokens = counter('chasqui_tokens_total', 'Counts from the backends', [
+    'type',
+    'model',
+    'backend',
+  ])
+  const waited = histogram(
+    'chasqui_queue_wait_seconds',
+    'Wait before a seat',
+    ['model', 'priority'],
+    durationBuckets,
+  )
+  const rejected = counter('chasqui_queue_rejected_total', 'Turned away', ['reason'])
+  const retries = counter('chasqui_retries_total', 'Attempts after the first', [
+    'reason',
+    'from_backend',
+  ])
+  const probeTook = histogram(
+    'chasqui_backend_probe_duration_seconds',
+    'How long probes take',
+    ['backend'],
+    firstTokenBuckets,
+  )
+  const turns = counter('chasqui_backend_breaker_transitions_total', 'Breakers changing state', [
+    'backend',
+    'to',
+  ])
+  const errors = counter('chasqui_backend_errors_total', 'Failed attempts', ['backend', 'kind'])
+  const loads = counter(
+    'chasqui_model_loads_total',
+    'Loads; rescued: finished though nobody waited',
+    ['backend', 'model', 'result'],
+  )
+  const loadTook = histogram(
+    'chasqui_model_load_duration_seconds',
+    'Cold loads',
+    ['backend', 'model'],
+    durationBuckets,
+  )
+  const genai = ['gen_ai_operation_name', 'gen_ai_provider_name', 'gen_ai_request_model']
+  const served = histogram(
+    'gen_ai_server_request_duration_seconds',
+    "The caller's view, first byte in to last byte out",
+    [...genai, 'error_type'],
+    durationBuckets,
+  )
+  const firstToken = histogram(
+    'gen_ai_server_time_to_first_token_seconds',
+    "The caller's wait for the first token",
+    genai,
+    firstTokenBuckets,
+  )
+
+  const depth = gauge('chasqui_queue_depth', 'Waiting now', ['model'])
+  const oldest = gauge('chasqui_queue_oldest_seconds', 'Age of the one who waits longest', [])
+  const state = gauge('chasqui_backend_state', 'One-hot', ['backend', 'state'])
+  const up = gauge('chasqui_backend_up', 'Whether probes find it', ['backend'])
+  const info = gauge('chasqui_backend_info', 'Versions', ['backend', 'version'])
+  const breaker = gauge('chasqui_backend_breaker_state', 'One-hot', ['backend', 'state'])
+  const seats = gauge('chasqui_backend_slots', 'Seats, learnt or configured', ['backend', 'model'])
+  const used = gauge('chasqui_backend_slots_in_use', 'Seats taken', ['backend', 'model'])
+  const speed = gauge('chasqui_backend_tokens_per_second', 'Speed of single streams', ['backend'])
+  const ttft = gauge('chasqui_backend_expected_ttft_seconds', 'Time to the first token', [
+    'backend',
+  ])
+  const installed = gauge('chasqui_model_installed', 'On disk', ['backend', 'model'])
+  const resident = gauge('chasqui_model_resident', 'In memory', ['backend', 'model'])
+  const memory = gauge('chasqui_model_memory_bytes', 'Taken by loaded models', [
+    'backend',
+    'model',
+    'where',
+  ])
+  const connections = gauge('chasqui_backend_connections', 'Connections', ['backend', 'state'])
+  const held = gauge('chasqui_held_body_bytes', 'Requests held for a replay', ['where'])
+  const momentary = [
+    depth,
+    oldest,
+    state,
+    up,
+    info,
+    breaker,
+    seats,
+    used,
+    speed,
+    ttft,
+    installed,
+    resident,
+    memory,
+    connections,
+    held,
+  ]
+
+  const models = new Set<string>()
+  const modelLabel = (model: string) => {
+    if (model === '' || models.has(model)) return model
+    if (models.size >= modelsMax) return 'other'
+    models.add(model)
+    return model
+  }
+
+  function takeSnapshot(): void {
+    for (const each of momentary) each.reset()
+    const now = snapshot()
+    for (const [model, count] of Object.entries(now.queueByModel))
+      depth.set({ model: modelLabel(model) }, count)
+    oldest.set(now.queueOldestS)
+    held.set({ where: 'memory' }, now.heldBytes.memory)
+    held.set({ where: 'disk' }, now.heldBytes.disk)
+    for (const endpoint of now.endpoints) {
+      const backend = endpoint.name
+      for (const each of states)
+        state.set({ backend, state: each }, endpoint.state === each ? 1 : 0)
+      for (const each of breakerStates)
+        breaker.set({ backend, state: each }, endpoint.breaker === each ? 1 : 0)
+      up.set({ backend }, endpoint.up ? 1 : 0)
+      info.set({ backend, version: endpoint.version }, 1)
+      if (endpoint.tokensPerSecond !== undefined) speed.set({ backend }, endpoint.tokensPerSecond)
+      if (endpoint.firstByteS !== undefined) ttft.set({ backend }, endpoint.firstByteS)
+      for (const row of endpoint.seats) {
+        seats.set({ backend, model: modelLabel(row.model) }, row.limit)
+        used.set({ backend, model: modelLabel(row.model) }, row.used)
+      }
+      for (const model of endpoint.onDisk) installed.set({ backend, model: modelLabel(model) }, 1)
+      for (const { model, bytes, vram } of endpoint.inMemory) {
+        resident.set({ backend, model: modelLabel(model) }, 1)
+        if (bytes !== undefined && vram !== undefined) {
+          memory.set({ backend, model: modelLabel(model), where: 'vram' }, vram)
+          memory.set({ backend, model: modelLabel(model), where: 'ram' }, Math.max(0, bytes - vram))
+        }
+      }
+      connections.set({ backend, state: 'idle' }, endpoint.connections.idle)
+      connections.set(
+        { backend, state: 'active' },
+        Math.max(0, endpoint.connections.open - endpoint.connections.idle),
+      )
+    }
+  }
+
+  let rendered: { atMs: number; text: Promise<string> } | undefined
+
+  return {
+    observer: {
+      exchangeStarted: (api, op) => inFlight.inc({ api, op }),
+      exchangeEnded(fact) {
+        const { family: api, op, backend } = fact
+        const model = modelLabel(fact.model)
+        inFlight.dec({ api, op })
+        requests.inc({ api, op, model, backend, outcome: fact.ending })
+        bodyIn.observe({ api, op }, fact.bytesIn)
+        bodyOut.observe({ api, op }, fact.bytesOut)
+        waited.observe({ model, priority: fact.priority }, fact.waitMs / 1_000)
+        const reason = rejectedFor[fact.code ?? '']
+        if (reason !== undefined) rejected.inc({ reason })
+        if (fact.figures) {
+          tokens.inc({ type: 'prompt', model, backend }, fact.figures.promptTokens)
+          tokens.inc({ type: 'completion', model, backend }, fact.figures.outputTokens)
+        }
+        const labels = {
+          gen_ai_operation_name: operationOf(op),
+          gen_ai_provider_name: 'ollama',
+          gen_ai_request_model: model,
+        }
+        served.observe(
+          { ...labels, error_type: fact.ending === 'ok' ? '' : fact.ending },
+          fact.totalMs / 1_000,
+        )
+        if (fact.firstByteMs !== undefined) firstToken.observe(labels, fact.firstByteMs / 1_000)
+      },
+      retried: (backend, reason) => retries.inc({ reason, from_backend: backend }),
+      probed: (backend, tookMs) => probeTook.observe({ backend }, tookMs / 1_000),
+      breakerTurned: (backend, _model, to) => turns.inc({ backend, to }),
+      backendErred: (backend, kind) => errors.inc({ backend, kind }),
+      loaded(backend, model, result, tookMs) {
+        loads.inc({ backend, model: modelLabel(model), result })
+        if (result !== 'error')
+          loadTook.observe({ backend, model: modelLabel(model) }, tookMs / 1_000)
+      },
+    },
+    async render() {
+      const atMs = nowMs()
+      if (rendered === undefined || atMs - rendered.atMs >= renderEveryMs) {
+        takeSnapshot()
+        rendered = { atMs, text: registry.metrics() }
+      }
+      return { contentType: registry.contentType, text: await rendered.text }
+    },
+  }
+}
+
+const rejectedFor: Readonly<Record<string, string>> = {
+  queue_full: 'full',
+  all_busy: 'full',
+  queue_timeout: 'timeout',
+  all_away: 'no_backend',
+  model_away: 'no_backend',
+  no_backend: 'no_backend',
+}
+
+function operationOf(op: string): string {
+  switch (op) {
+    case 'chat':
+    case 'responses':
+      return 'chat'
+    case 'generate':
+      return 'text_completion'
+    case 'embed':
+      return 'embeddings'
+    default:
+      return op
+  }
+}

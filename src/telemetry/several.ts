@@ -1,0 +1,19 @@
+import { deafObserver, type Observer } from '../core/observer.ts'
+
+/** One observer that tells several; each hears only what it cares for, and the hot facts cost no loop over the deaf. */
+export function severalObservers(listeners: readonly Partial<Observer>[]): Observer {
+  const all = deafObserver()
+  for (const fact of Object.keys(all) as (keyof Observer)[]) {
+    const hearing = listeners.flatMap((listener) => {
+      const hear = listener[fact] as ((...told: unknown[]) => void) | undefined
+      return hear ? [hear] : []
+    })
+    if (hearing.length === 0) continue
+    Object.assign(all, {
+      [fact]: (...told: unknown[]) => {
+        for (const hear of hearing) hear(...told)
+      },
+    })
+  }
+  return all
+}
