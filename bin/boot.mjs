@@ -31,6 +31,14 @@ const verbs = {
       [vitest, 'run'],
     ],
   },
+  lint: {
+    dev: true,
+    steps: [
+      [biome, 'check', '--error-on-warnings'],
+      [tools('typescript/bin/tsc'), '--noEmit'],
+      [tools('knip/bin/knip.js')],
+    ],
+  },
   fix: { dev: true, steps: [[biome, 'check', '--write']] },
   bench: { dev: true, steps: [['bench/run.ts']] },
   calibrate: { dev: true, steps: [['test/calibration/run.ts']] },
