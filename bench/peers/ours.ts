@@ -1,0 +1,28 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import type { Peer } from './peer.ts'
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const about = new URL('../../package.json', import.meta.url)
+
+export const ours: Peer = {
+  name: 'ours',
+  note: 'one backend with 1,024 slots, log silent',
+  look: () => {
+    if (!existsSync(main)) return { missing: 'src/main.ts is not there' }
+    const { version }: { version: string } = JSON.parse(readFileSync(about, 'utf8'))
+    return { version }
+  },
+  command: ({ port, upstreamPort, dir }) => ({
+    program: process.execPath,
+    args: [
+      main,
+      'up',
+      ...['--listen', `127.0.0.1:${port}`],
+      ...['--backend', `http://127.0.0.1:${upstreamPort},name=a`],
+      // The most that the settings take; of more streams than this at once the rest would wait for a seat.
+      ...['--slots', '1024'],
+    ],
+    env: { CHASQUI_LOG_LEVEL: 'silent', CHASQUI_DATA: dir },
+  }),
+}

@@ -1,0 +1,35 @@
+/** `npm run bench` lists the benches; `npm run bench NAME` runs one, `npm run bench all` every one. */
+import { overhead, usage as overheadUsage } from './overhead.ts'
+import { UsageError } from './plan.ts'
+
+interface Bench {
+  readonly about: string
+  readonly usage: string
+  run(args: readonly string[]): Promise<void>
+}
+
+const benches: Readonly<Record<string, Bench>> = {
+  overhead: {
+    about: 'what a request pays for passing through us, beside nginx, HAProxy and others',
+    usage: overheadUsage,
+    run: overhead,
+  },
+}
+
+const [name, ...args] = process.argv.slice(2)
+try {
+  if (name === undefined) process.stdout.write(`${list()}\n`)
+  else if (name === 'all') for (const bench of Object.values(benches)) await bench.run(args)
+  else if (benches[name]) await benches[name].run(args)
+  else throw new UsageError(`there is no bench "${name}"\n${list()}`)
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error
+  process.stderr.write(`bench: ${error.message}\n`)
+  process.exitCode = 2
+}
+
+function list(): string {
+  return Object.entries(benches)
+    .map(([each, { about, usage }]) => `  ${each}  ${about}\n    ${usage}`)
+    .join('\n')
+}
