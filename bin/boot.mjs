@@ -131,6 +131,12 @@ function run(program, args) {
     // A terminal sends Ctrl-C to the whole group; the child decides when it has stopped.
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
       process.on(signal, () => child.kill(signal))
+    // npm ends at SIGTERM together with its shell and tells nobody below: an orphan stops by itself.
+    const parent = process.ppid
+    const watch = setInterval(() => {
+      if (process.ppid !== parent) child.kill('SIGTERM')
+    }, 250)
+    watch.unref()
     child.on('exit', (code, signal) => resolve(code ?? (signal === 'SIGINT' ? 130 : 1)))
   })
 }

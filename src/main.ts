@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { runCli } from './cli/program.ts'
+import { enableCompileCache } from 'node:module'
+import { fileURLToPath } from 'node:url'
 
 const { version } = JSON.parse(
   readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
@@ -10,6 +11,16 @@ process.on('uncaughtException', (error) => {
   process.stderr.write(`chasqui: ${error.stack ?? error.message}\n`)
   process.exit(1)
 })
+
+// Whoever reads our data may stop early, as `head` does; that is no fault.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? 0 : 1)
+})
+
+// Stripped and compiled sources are kept beside the packages, so that only the first start pays for them. Where that
+// folder can not be written nothing happens; a shared temporary folder would let others plant code.
+enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/chasqui', import.meta.url)))
+const { runCli } = await import('./cli/program.ts')
 
 process.exitCode = await runCli(process.argv.slice(2), process.env, version)
 // A stray handle must not keep a stopped process: what had to be finished has been awaited.

@@ -5,4 +5,5 @@ export const exit = {
   wrongUsage: 2,
   configInvalid: 3,
   notReachable: 4,
+  notAllowed: 8,
 } as const

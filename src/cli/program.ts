@@ -12,6 +12,8 @@ export async function runCli(
     .description('One address in front of many Ollama servers.')
     .version(version)
     .exitOverride()
+    // `simulate --version V` is the simulator's own option, not a question to this program.
+    .enablePositionalOptions()
     .configureOutput({ writeOut: (text) => process.stdout.write(text) })
     .showSuggestionAfterError()
 
@@ -30,6 +32,7 @@ export async function runCli(
     .description('start one simulated Ollama server')
     .helpOption(false)
     .allowUnknownOption()
+    .passThroughOptions()
     .allowExcessArguments()
     .action(async (_options, command: Command) => {
       const { runSimulator } = await import('../../backends/simulator/main.ts')
@@ -114,6 +117,7 @@ interface ServingFlags {
   readonly listen?: string
   readonly backend?: string[]
   readonly slots?: number
+  readonly makeAdminToken?: boolean
 }
 
 function servingOptions(command: Command): Command {
@@ -130,10 +134,14 @@ function servingOptions(command: Command): Command {
         wholeNumber,
       ),
     )
+    .option(
+      '--make-admin-token',
+      'when others can connect and none is set: make one, show it once, keep it in the data directory',
+    )
 }
 
-function serveOptions({ config, listen, backend, slots }: ServingFlags) {
-  return { config, listen, backends: backend, slots }
+function serveOptions({ config, listen, backend, slots, makeAdminToken }: ServingFlags) {
+  return { config, listen, backends: backend, slots, makeAdminToken }
 }
 
 function wholeNumber(text: string): number {

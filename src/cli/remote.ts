@@ -3,8 +3,11 @@ import { say } from './talk.ts'
 
 /** The running proxy that a command talks to: `--url`, else where it listens by default. */
 export function proxyUrl(given: string | undefined, env: NodeJS.ProcessEnv): string {
-  if (given !== undefined) return given.replace(/\/+$/, '')
-  const listen = env['CHASQUI_LISTEN'] ?? '127.0.0.1:11435'
+  if (given !== undefined) {
+    const url = given.replace(/\/+$/, '')
+    return url.includes('://') ? url : `http://${url}`
+  }
+  const listen = env['CHASQUI_LISTEN'] || '127.0.0.1:11435'
   const [host = '', port = '11435'] = /^(.*):(\d+)$/.exec(listen)?.slice(1) ?? []
   return `http://${host === '' || host === '0.0.0.0' || host === '[::]' ? '127.0.0.1' : host}:${port}`
 }
@@ -16,6 +19,10 @@ export async function callProxy(
   env: NodeJS.ProcessEnv,
   method: 'GET' | 'POST' = 'GET',
 ): Promise<{ ok: true; body: unknown } | { ok: false; code: number }> {
+  if (!URL.canParse(url)) {
+    say(`chasqui: "${url}" is no URL; it looks like http://127.0.0.1:11435`)
+    return { ok: false, code: exit.wrongUsage }
+  }
   const token = env['CHASQUI_ADMIN_TOKEN']
   let response: Response
   try {
@@ -33,5 +40,5 @@ export async function callProxy(
   const problem = body as { detail?: string; fix?: string; status?: unknown } | undefined
   say(`chasqui: ${problem?.detail ?? problem?.status ?? `it answered ${response.status}`}`)
   if (problem?.fix) say(`  fix: ${problem.fix}`)
-  return { ok: false, code: exit.failed }
+  return { ok: false, code: response.status === 403 ? exit.notAllowed : exit.failed }
 }

@@ -1,70 +1,113 @@
 import { type App, startApp } from '../app.ts'
-import { type ConfigOptions, loadSettings } from '../config/load.ts'
+import { type ConfigOptions, type LoadedSettings, loadSettings } from '../config/load.ts'
 import { ConfigError } from '../config/problem.ts'
 import { realClock } from '../core/clock.ts'
 import type { Settings } from '../core/settings.ts'
-import { banner } from './banner.ts'
-import { type DemoFleet, startDemoFleet } from './demo-fleet.ts'
+import { type AdminToken, keptAdminToken } from './admin-token.ts'
+import { banner, type FleetKind, isLoopbackHost } from './banner.ts'
+import type { DemoFleet } from './demo-fleet.ts'
 import { exit } from './exit-codes.ts'
-import { findLocalOllama } from './local-ollama.ts'
 import { data, say } from './talk.ts'
 
 export interface ServeOptions extends ConfigOptions {
   /** `find`: what a person most likely means by `npm start`. `demo`: simulated servers. `configured`: what is named. */
   readonly fleet: 'find' | 'demo' | 'configured'
   readonly version: string
+  /** For a listener that others can reach: an admin token of our own when none is given. */
+  readonly makeAdminToken?: boolean | undefined
 }
 
 /** Serves until a signal says to stop; the exit code. */
 export async function serve(options: ServeOptions, env: NodeJS.ProcessEnv): Promise<number> {
-  let settings: Settings
-  let origin: string
+  // From here on: who says stop while we start gets an orderly stop, too.
+  const stopped = stopSignal()
+  let loaded: LoadedSettings
   try {
-    const loaded = await loadSettings({ options, env, cwd: process.cwd() })
-    settings = loaded.settings
-    origin = loaded.origin
-    for (const warning of loaded.warnings) say(`chasqui: ${warning}`)
+    loaded = await loadSettings({ options, env, cwd: process.cwd() })
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     say(error.report)
     return exit.configInvalid
   }
-  const fleet = await chooseFleet(options, settings, env)
+  for (const warning of loaded.warnings) say(`chasqui: ${warning}`)
+  let { settings } = loaded
+  if (options.makeAdminToken || loaded.switches.makeAdminToken) {
+    const kept = await adminTokenFor(settings)
+    if (kept === 'failed') return exit.failed
+    settings = { ...settings, adminToken: kept ?? settings.adminToken }
+  }
+  const fleet = await chooseFleet(options, loaded)
   settings = { ...settings, backends: fleet.backends }
+  const demo = fleet.demo !== undefined
 
   let app: App
   try {
-    app = await startApp(settings, { version: options.version, demo: fleet.demo !== undefined })
+    app = await startApp(settings, {
+      version: options.version,
+      demo,
+      // These answer for sure, and the banner names their models.
+      ...(fleet.kind === 'configured' ? {} : { firstLooksMsMax: 3_000 }),
+    })
   } catch (error) {
     await fleet.demo?.stop()
     say(`chasqui: ${sayStartError(error, settings)}`)
     return exit.failed
   }
-  banner(app, settings, { version: options.version, origin, demo: fleet.demo !== undefined })
+  banner(app, settings, { version: options.version, origin: loaded.origin, fleet: fleet.kind })
   data(`ready ${app.url}`)
 
-  const signal = await stopSignal()
+  const signal = await stopped
   say(`chasqui: ${signal}, stopping`)
   await app.stop()
   await fleet.demo?.stop()
   return exit.done
 }
 
+/** The token that is kept, where it is needed; it is shown when it is made, and never again. */
+async function adminTokenFor(settings: Settings): Promise<string | undefined | 'failed'> {
+  if (settings.adminToken !== undefined || isLoopbackHost(settings.listen.host)) return undefined
+  let kept: AdminToken
+  try {
+    kept = await keptAdminToken(settings.dataDir)
+  } catch (error) {
+    const why = (error as NodeJS.ErrnoException).code ?? 'no reason given'
+    say(
+      `chasqui: no admin token can be kept in ${settings.dataDir} (${why}); make that directory writable, or set CHASQUI_ADMIN_TOKEN`,
+    )
+    return 'failed'
+  }
+  say(
+    kept.isNew
+      ? `chasqui: made an admin token, shown only now and kept in ${kept.file}: ${kept.token}`
+      : `chasqui: the admin token is the one in ${kept.file}`,
+  )
+  return kept.token
+}
+
+interface ChosenFleet {
+  readonly kind: FleetKind
+  readonly backends: Settings['backends']
+  readonly demo?: DemoFleet
+}
+
 async function chooseFleet(
   options: ServeOptions,
-  settings: Settings,
-  env: NodeJS.ProcessEnv,
-): Promise<{ backends: Settings['backends']; demo: DemoFleet | undefined }> {
-  const demoWanted = options.fleet === 'demo' || env['CHASQUI_DEMO'] === '1'
-  if (!demoWanted && (options.fleet === 'configured' || settings.backends.length > 0))
-    return { backends: settings.backends, demo: undefined }
+  { settings: { backends }, switches }: LoadedSettings,
+): Promise<ChosenFleet> {
+  const demoWanted = options.fleet === 'demo' || switches.demo
+  if (!demoWanted && (options.fleet === 'configured' || backends.length > 0))
+    return { kind: 'configured', backends }
   if (!demoWanted) {
+    // Loaded only when they are wanted: they take as long as everything else together.
+    const { findLocalOllama } = await import('./local-ollama.ts')
     const local = await findLocalOllama()
-    if (local) return { backends: [local], demo: undefined }
-    say('chasqui: no Ollama answers on this machine (127.0.0.1:11434)')
-  }
+    if (local) return { kind: 'local', backends: [local] }
+    say('chasqui: no Ollama answers on this machine (127.0.0.1:11434), so this is the demo')
+  } else if (backends.length > 0)
+    say('chasqui: this is the demo, so the backends that are configured are left out')
+  const { startDemoFleet } = await import('./demo-fleet.ts')
   const demo = await startDemoFleet(realClock())
-  return { backends: demo.backends, demo }
+  return { kind: 'demo', backends: demo.backends, demo }
 }
 
 function sayStartError(error: unknown, { listen: { host, port } }: Settings): string {
@@ -74,6 +117,8 @@ function sayStartError(error: unknown, { listen: { host, port } }: Settings): st
     case 'EACCES':
       return `this user may not listen on port ${port}; choose one above 1023 with --listen ${host}:PORT`
     case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
       return `${host} is no address of this machine; choose one with --listen HOST:${port}`
     default:
       return error instanceof Error ? (error.stack ?? error.message) : String(error)

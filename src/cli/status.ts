@@ -1,6 +1,6 @@
 import { exit } from './exit-codes.ts'
 import { callProxy } from './remote.ts'
-import { data } from './talk.ts'
+import { data, say } from './talk.ts'
 
 interface Status {
   readonly queue_size: number
@@ -25,6 +25,10 @@ export async function status(
 ): Promise<number> {
   const called = await callProxy(url, '/queue-status', env)
   if (!called.ok) return called.code
+  if (!Array.isArray((called.body as Partial<Status> | undefined)?.backends)) {
+    say(`chasqui: what answers at ${url} is no Chasqui`)
+    return exit.failed
+  }
   if (asJson) {
     data(JSON.stringify(called.body))
     return exit.done

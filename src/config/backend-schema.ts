@@ -4,7 +4,8 @@ import { readBackendUrl } from './backend-url.ts'
 import { report } from './fault.ts'
 import { list, positiveNumber, size, text, wholeNumber } from './kinds.ts'
 
-export const slotsMax = 1024
+/** Beyond any server that exists; a typing error should not open the gates. */
+export const slotsMax = 10_000
 export const namePattern = /^[a-z0-9][a-z0-9_.-]{0,63}$/
 
 /** Headers that belong to the connection or to the message: set by us for every request. */

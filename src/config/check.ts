@@ -33,12 +33,15 @@ export function checkConfig(
   const wrong = new Set(faults.map(({ path }) => JSON.stringify(path)))
   const isWrong = (path: Path) => wrong.has(JSON.stringify(path))
   const crossed = config ? crossCheck(config, backends, isWrong, places) : []
-  const problems = [...(more.before ?? []), ...faults.map(({ problem }) => problem), ...crossed]
+  const before = more.before ?? []
+  // What could not be filled in is wrong in form as well; that was said once, where it matters.
+  const found = faults.flatMap(({ problem }) => (isAmong(before, problem) ? [] : [problem]))
+  const problems = [...before, ...found, ...crossed]
   if (problems.length > 0 || !config) return { ok: false, problems: inOrder(problems) }
   return { ok: true, settings: settingsOf(config, backends, more) }
 }
 
-/** Each for itself, so that a fault in one hides nothing about the others. */
+/** Each for itself, and without its own faults, so that none hides what else is wrong. */
 function checkBackends(
   list: unknown,
   data: unknown,
@@ -54,9 +57,17 @@ function checkBackends(
   return list.flatMap((item: unknown, index) => {
     const checked = backendSchema.safeParse(item)
     if (checked.success) return [{ index, backend: checked.data }]
-    faults.push(...problemsFromIssues(checked.error.issues, ['backends', index], data, places))
-    return []
+    const found = problemsFromIssues(checked.error.issues, ['backends', index], data, places)
+    faults.push(...found)
+    const again = backendSchema.safeParse(
+      found.reduce((rest: unknown, { path }) => without(rest, path.slice(2)), item),
+    )
+    return again.success ? [{ index, backend: again.data }] : []
   })
+}
+
+function isAmong(problems: readonly Problem[], { line, column }: Problem): boolean {
+  return line !== undefined && problems.some((each) => each.line === line && each.column === column)
 }
 
 /** Wrong values are noted and left out, so that their defaults stand in while the rest is checked. */

@@ -112,7 +112,10 @@ function unknownPreferences(
   if (backends.length === 0 || isWrong(['routing', 'preferences'])) return []
   const known = [...namesOf(backends).values()]
   // A backend with a fault is not among these, but its name may well be the right one.
-  if (backends.some(({ index }, position) => index !== position)) return []
+  const hasFault = backends.some(
+    ({ index }, position) => index !== position || isWrong(['backends', index, 'name']),
+  )
+  if (hasFault) return []
   return Object.entries(routing.preferences).flatMap(([kind, names]) =>
     names.flatMap((name, index) => {
       if (known.includes(name)) return []

@@ -2,6 +2,7 @@ import type { Settings } from '../core/settings.ts'
 import { type ListedBackend, readBackendList } from './backend-list.ts'
 import { slotsMax } from './backend-schema.ts'
 import { checkConfig } from './check.ts'
+import { coerce } from './coerce.ts'
 import { readDocument } from './document.ts'
 import { unknownVariables, withEnvironment } from './environment.ts'
 import { type ConfigText, readConfigFile } from './file.ts'
@@ -24,6 +25,8 @@ export interface LoadedSettings {
   readonly warnings: readonly string[]
   /** The file that was read, or "no file". */
   readonly origin: string
+  /** What only a command can do, and no key of the file says. */
+  readonly switches: { readonly demo: boolean; readonly makeAdminToken: boolean }
 }
 
 interface Source {
@@ -54,12 +57,29 @@ export async function loadSettings({
   if (listed) data = { ...data, backends: listed }
   data = withSlots(data, options, env, places, problems)
 
+  const switches = {
+    demo: switchOf('CHASQUI_DEMO', env, problems),
+    makeAdminToken: switchOf('CHASQUI_MAKE_ADMIN_TOKEN', env, problems),
+  }
   const result = checkConfig(data, places, { env, cwd, before: problems })
   if (!result.ok) throw new ConfigError(result.problems, file.text)
-  return { settings: result.settings, warnings: unknownVariables(env), origin: originOf(file) }
+  return {
+    settings: result.settings,
+    warnings: unknownVariables(env),
+    origin: originOf(file),
+    switches,
+  }
 }
 
 const originOf = (file: ConfigText) => (file.found ? file.name : 'no file')
+
+function switchOf(name: string, env: Environment, problems: Problem[]): boolean {
+  const value = coerce(env[name] || '0', 'boolean')
+  if (typeof value === 'boolean') return value
+  const source: Source = { in: 'environment', name }
+  problems.push(problemOf(source, 'must be 1 or 0', 'leave it unset for 0'))
+  return false
+}
 
 /** Backends from the command line, or else from the environment; they replace those of the file. */
 function listedBackends(

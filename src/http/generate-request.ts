@@ -5,33 +5,63 @@ import { Failure } from '../core/failure.ts'
 import { readModelName } from '../core/model-name.ts'
 import { type Priority, priorities } from '../routing/line.ts'
 
-const json = z.unknown()
+/** Each kind of value with the one sentence that says what it must be. */
+const text = z.string('must be text')
+const truth = z.boolean('must be true or false')
+const map = z.record(z.string(), z.unknown(), 'must be an object')
+const either = <Kinds extends readonly z.ZodType[]>(kinds: Kinds, sentence: string) =>
+  z.union(kinds, sentence)
+const oneOf = <const Words extends readonly string[]>(words: Words) =>
+  z.enum(words, `must be one of ${words.map((word) => `"${word}"`).join(', ')}`)
+
+const combiners = ['concat', 'json', 'yaml', 'reduce', 'vote'] as const
 
 const schema = z.strictObject({
-  model: z.string(),
-  prompt: z.string().optional(),
-  commands: z.string().optional(),
-  input: z.union([z.string(), z.array(z.unknown())]).optional(),
-  instruction: z.string().optional(),
-  split: z.union([z.boolean(), z.literal('auto'), z.record(z.string(), json)]).optional(),
-  combine: z.union([z.string(), z.record(z.string(), json)]).optional(),
-  on_error: z.enum(['retry', 'partial']).optional(),
-  stream: z.boolean().optional(),
-  system: z.string().optional(),
-  format: z.union([z.literal('json'), z.record(z.string(), json)]).optional(),
-  options: z.record(z.string(), json).optional(),
-  keep_alive: z.union([z.string(), z.number()]).optional(),
-  think: z.union([z.boolean(), z.string()]).optional(),
-  images: z.array(z.string()).optional(),
-  priority: z.enum(priorities).optional(),
-  timeout: z.union([z.string(), z.number()]).optional(),
+  model: z
+    .string({ error: (issue) => (issue.input === undefined ? 'is missing' : 'must be text') })
+    .refine((name) => name.trim() !== '', { error: 'is empty', abort: true })
+    .refine((name) => readModelName(name), 'must be a model name such as "llama3.2"'),
+  prompt: text.optional(),
+  commands: text.optional(),
+  input: either([z.string(), z.array(z.unknown())], 'must be text or an array').optional(),
+  instruction: text.optional(),
+  split: either(
+    [z.boolean(), z.literal('auto'), map],
+    'must be true, false, "auto" or an object',
+  ).optional(),
+  combine: either(
+    [z.enum(combiners), map],
+    `must be ${combiners.join(', ')}, or an object`,
+  ).optional(),
+  on_error: oneOf(['retry', 'partial']).optional(),
+  stream: truth.optional(),
+  system: text.optional(),
+  format: either([z.literal('json'), map], 'must be "json" or a JSON schema').optional(),
+  options: map.optional(),
+  keep_alive: either(
+    [z.string(), z.number()],
+    'must be a duration such as "5m", or seconds',
+  ).optional(),
+  think: either(
+    [z.boolean(), z.string()],
+    'must be true, false or a level such as "high"',
+  ).optional(),
+  images: z.array(text, 'must be an array of images in base64').optional(),
+  priority: oneOf(priorities).optional(),
+  timeout: either([z.string(), z.number()], 'must be a duration such as "600s", or seconds')
+    .refine(
+      (given) => timeoutOf(given) !== undefined,
+      'must be a duration such as "600s", or seconds',
+    )
+    .optional(),
 })
 
 /** A `/generate` request, checked: what Ollama is asked, and how we go about it. */
 export interface GenerateRequest {
   readonly model: string
   readonly stream: boolean
-  readonly priority: Priority
+  /** Undefined: not said. */
+  readonly priority: Priority | undefined
   readonly timeoutMs: number | undefined
   /** The body of the native call that stands for it. */
   readonly body: Buffer
@@ -43,20 +73,20 @@ const inputs = ['prompt', 'commands', 'input'] as const
 export function readGenerate(body: Buffer): GenerateRequest {
   const given = parse(body)
   const checked = schema.safeParse(given)
-  if (!checked.success) throw invalid(checked.error.issues.map(sayIssue).join('; '))
-  const request = checked.data
-  if (request.model.trim() === '') throw new Failure('model_missing', '"model" is empty')
-  if (!readModelName(request.model)) throw invalid(`"${request.model}" is no model name`)
-
-  const there = inputs.filter((key) => request[key] !== undefined)
-  if (there.length === 0) throw invalid('one of "prompt", "commands" and "input" is needed')
+  const there = inputs.filter((key) => given[key] !== undefined)
+  const faults = (checked.error?.issues ?? []).map(sayIssue)
+  if (there.length === 0) faults.push('one of "prompt", "commands" and "input" is needed')
   if (there.length > 1)
-    throw invalid(`only one of ${there.map((key) => `"${key}"`).join(' and ')} can be given`)
+    faults.push(`only one of ${there.map((key) => `"${key}"`).join(' and ')} can be given`)
+  const sentence = faults.join('; ')
+  if (hasNoModel(given)) throw new Failure('model_missing', sentence)
+  if (faults.length > 0 || !checked.success) throw invalid(sentence)
+  const request = checked.data
   if (wantsSplit(request.split))
     throw new Failure('split_not_built', '"split" is not built yet in this version')
 
-  const text = request.prompt ?? request.commands ?? inputText(request.input)
-  if (text === '') throw invalid(`"${there[0]}" is empty`)
+  const said = request.prompt ?? request.commands ?? inputText(request.input)
+  if (said === '') throw invalid(`"${there[0]}" is empty`)
   const {
     instruction,
     stream = false,
@@ -69,7 +99,7 @@ export function readGenerate(body: Buffer): GenerateRequest {
   } = request
   const native = {
     model: request.model,
-    prompt: instruction === undefined || instruction === '' ? text : `${instruction}\n\n${text}`,
+    prompt: instruction === undefined || instruction === '' ? said : `${instruction}\n\n${said}`,
     stream,
     ...(system === undefined ? {} : { system }),
     ...(format === undefined ? {} : { format }),
@@ -81,13 +111,17 @@ export function readGenerate(body: Buffer): GenerateRequest {
   return {
     model: request.model,
     stream,
-    priority: request.priority ?? 'normal',
-    timeoutMs: timeoutOf(request.timeout),
+    priority: request.priority,
+    timeoutMs: request.timeout === undefined ? undefined : timeoutOf(request.timeout),
     body: Buffer.from(JSON.stringify(native)),
   }
 }
 
-function parse(body: Buffer): unknown {
+const hasNoModel = ({ model }: Readonly<Record<string, unknown>>) =>
+  model === undefined || (typeof model === 'string' && model.trim() === '')
+
+/** The keys that were given; null is how some clients write that a key was not. */
+function parse(body: Buffer): Record<string, unknown> {
   if (body.length === 0) throw new Failure('body_empty', 'the body is empty')
   let given: unknown
   try {
@@ -98,11 +132,10 @@ function parse(body: Buffer): unknown {
   }
   if (typeof given !== 'object' || given === null || Array.isArray(given))
     throw new Failure('body_not_json', 'the body is JSON, but not an object')
-  return given
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null))
 }
 
 function sayIssue(issue: z.core.$ZodIssue): string {
-  const key = issue.path.length === 0 ? '' : `"${issue.path.join('.')}"`
   if (issue.code === 'unrecognized_keys')
     return issue.keys
       .map((unknown) => {
@@ -110,9 +143,7 @@ function sayIssue(issue: z.core.$ZodIssue): string {
         return `"${unknown}" is no key of this request${meant ? `; did you mean "${meant}"?` : ''}`
       })
       .join('; ')
-  if (issue.code === 'invalid_type' && issue.input === undefined && key === '"model"')
-    return '"model" is missing'
-  return `${key}: ${issue.message}`
+  return `"${issue.path.join('.')}" ${issue.message}`
 }
 
 function wantsSplit(split: unknown): boolean {
@@ -125,11 +156,9 @@ function inputText(input: string | readonly unknown[] | undefined): string {
   return input.map((item) => (typeof item === 'string' ? item : JSON.stringify(item))).join('\n')
 }
 
-function timeoutOf(timeout: string | number | undefined): number | undefined {
-  if (timeout === undefined) return undefined
+function timeoutOf(timeout: string | number): number | undefined {
   const ms = typeof timeout === 'number' ? timeout * 1_000 : durationMs(timeout)
-  if (ms === undefined || !(ms > 0)) throw invalid('"timeout" is a duration such as "600s"')
-  return ms
+  return ms !== undefined && ms > 0 ? ms : undefined
 }
 
 function invalid(sentence: string): Failure {

@@ -8,9 +8,10 @@ import { ClientGone, type HeldBody, takeBody } from '../proxy/body.ts'
 import { HttpClientSide } from '../proxy/client-side.ts'
 import { Exchange } from '../proxy/exchange.ts'
 import type { HttpDoors } from './doors.ts'
-import { endEarly } from './early-end.ts'
+import { answerEarly } from './early-end.ts'
 import type { Visit } from './front.ts'
 import { type GenerateRequest, readGenerate } from './generate-request.ts'
+import { type Wishes, wishesOf } from './wishes.ts'
 
 /** `POST /generate`: the entry of the seed. One prompt, one answer, errors as problem JSON. */
 export class GenerateSurface {
@@ -32,9 +33,10 @@ export class GenerateSurface {
 
   async #generate(visit: Visit): Promise<void> {
     const { bodies, server, clock } = this.#doors
+    const wishes = wishesOf(visit.request.headers, visit.arrivedMs)
     using body = await takeBody(visit.request, bodies, () => {})
     const request = readGenerate(await wholeOf(body))
-    const exchange = this.#exchange(visit, request, body)
+    const exchange = this.#exchange(visit, wishes, request, body)
     await server.serve(exchange, {
       family: 'own',
       op: 'generate',
@@ -44,12 +46,13 @@ export class GenerateSurface {
     })
   }
 
-  #exchange(visit: Visit, request: GenerateRequest, held: HeldBody): Exchange {
+  #exchange(visit: Visit, wishes: Wishes, request: GenerateRequest, held: HeldBody): Exchange {
     const found = findRoute('POST', '/api/generate')
     if (found.kind !== 'route')
       throw new Failure('internal', 'the route table has lost /api/generate')
     const read = readAsk(found.route, scanBody(request.body))
     if (!read.ok) throw new Failure('request_invalid', read.message)
+    const timeoutMs = request.timeoutMs ?? this.#doors.settings.generate.timeoutMs
     return new Exchange(
       {
         id: visit.id,
@@ -71,11 +74,14 @@ export class GenerateSurface {
           },
           this.#doors.settings.tenants,
         ),
-        priority: request.priority,
-        labels: [],
-        work: '',
-        deadlineMs:
-          visit.arrivedMs + (request.timeoutMs ?? this.#doors.settings.generate.timeoutMs),
+        // Who says it in the body says it for this request; a header may be set once for a whole client.
+        priority: request.priority ?? wishes.priority ?? 'normal',
+        labels: wishes.labels,
+        work: wishes.work,
+        deadlineMs: Math.min(
+          visit.arrivedMs + timeoutMs,
+          wishes.deadlineMs ?? Number.POSITIVE_INFINITY,
+        ),
         arrivedMs: visit.arrivedMs,
         pinned: undefined,
       },
@@ -113,8 +119,7 @@ export class GenerateSurface {
     ]
     if (failure.code === 'method_not_allowed') headers.push('Allow', 'POST')
     if (failure.retryAfterS !== undefined) headers.push('Retry-After', String(failure.retryAfterS))
-    endEarly(visit)
-    response.writeHead(failure.status, headers).end(answer.body)
+    answerEarly(visit, failure.status, headers, answer.body)
   }
 }
 

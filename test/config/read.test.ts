@@ -109,7 +109,7 @@ describe('readConfig', () => {
       '2:34 probes.timeout must be a duration with a unit, such as 500ms, 2s or 1h30m, not 5',
       '3:14 queue.max must be a whole number from 0 to 100000, not -1',
       '5:10 backends[0].url must start with http:// or https://',
-      '6:16 backends[0].slots.m must be a whole number from 1 to 1024, not 0',
+      '6:16 backends[0].slots.m must be a whole number from 1 to 10000, not 0',
       '6:19 backends[0].slots.a b is no model name',
       '7:5 backends[1].url is missing; it must be a URL such as http://192.168.1.20:11434',
       '7:11 backends[1].name must be a name of a-z, 0-9, - _ and . with up to 64 signs, not "Den"',

@@ -1,8 +1,11 @@
+import { writeFileSync } from 'node:fs'
 import { request } from 'node:http'
+import { join } from 'node:path'
 import type { Fault, ModelSpec, SimulatorStats } from '../../backends/simulator/server.ts'
 import type { TraceEntry } from '../../backends/simulator/trace.ts'
 import type { queueStatus } from '../../src/http/status.ts'
 import { type RunningProcess, startProxyProcess, startSimulatorProcess } from './processes.ts'
+import { scratchFolder } from './scratch.ts'
 import { until } from './until.ts'
 
 /** A simulated server in another process, asked through its control path. */
@@ -34,17 +37,35 @@ export interface HerdOptions {
   readonly simulators: readonly (readonly string[])[]
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** YAML below each backend's url and name, by its index: what has no argument. */
+  readonly backend?: (index: number) => string
 }
 
-export async function startHerd({ simulators, args, env }: HerdOptions): Promise<Herd> {
+/** The proxy alone, in front of servers that run: again after it was ended, say. */
+export async function startProxy(
+  remotes: readonly Pick<Remote, 'name' | 'url'>[],
+  { args = [], env = {}, backend }: Omit<HerdOptions, 'simulators'> = {},
+): Promise<RunningProcess> {
+  const given = { ...quickProbes, ...env }
+  const named = remotes.map(({ url, name }) => `${url},name=${name}`)
+  if (!backend) return await startProxyProcess(named, args, given)
+  using folder = scratchFolder()
+  const file = join(folder.path, 'fleet.yaml')
+  const rows = remotes.map(
+    ({ url, name }, index) => `  - url: ${url}\n    name: ${name}\n    ${backend(index)}\n`,
+  )
+  writeFileSync(file, `version: 1\nbackends:\n${rows.join('')}`)
+  return await startProxyProcess([], ['--config', file, ...args], given)
+}
+
+export async function startHerd({ simulators, ...options }: HerdOptions): Promise<Herd> {
   const remotes = await Promise.all(
     simulators.map(async (each, index) => {
       const name = String.fromCharCode(97 + index)
       return remote(name, await startSimulatorProcess(['--name', name, ...each]))
     }),
   )
-  const backends = remotes.map(({ url, name }) => `${url},name=${name}`)
-  const proxy = await startProxyProcess(backends, args, { ...quickProbes, ...env })
+  const proxy = await startProxy(remotes, options)
   const herd: Herd = {
     url: proxy.url,
     proxy,
@@ -55,14 +76,17 @@ export async function startHerd({ simulators, args, env }: HerdOptions): Promise
       await Promise.all(remotes.map(({ process }) => process[Symbol.asyncDispose]()))
     },
   }
-  await until(async () => (await herd.status()).active_backends === remotes.length)
+  await until(async () => {
+    const { active_backends, total_backends } = await herd.status()
+    return active_backends === total_backends
+  })
   return herd
 }
 
 /** So that what a test waits for is seen soon; the proportions are those of the defaults. */
-export const quickProbes = {
-  CHASQUI_PROBES_INTERVAL: '200ms',
-  CHASQUI_PROBES_TIMEOUT: '150ms',
+const quickProbes = {
+  CHASQUI_PROBES_INTERVAL: '300ms',
+  CHASQUI_PROBES_TIMEOUT: '250ms',
   CHASQUI_LOG_LEVEL: 'warn',
 }
 
@@ -116,10 +140,13 @@ export function ask(
     body?: string | Uint8Array
   } = {},
 ): Promise<PlainAnswer> {
+  const { method = 'GET', body } = options
+  // Node sends the body of a DELETE without any framing unless it is told the length.
+  const length = body === undefined ? {} : { 'Content-Length': String(Buffer.byteLength(body)) }
   return new Promise((resolve, reject) => {
     const call = request(
       url,
-      { method: options.method ?? 'GET', headers: options.headers ?? {}, agent: false },
+      { method, headers: { ...length, ...options.headers }, agent: false },
       (answer) => {
         const chunks: Buffer[] = []
         answer.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -132,6 +159,6 @@ export function ask(
       },
     )
     call.on('error', reject)
-    call.end(options.body)
+    call.end(body)
   })
 }

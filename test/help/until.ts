@@ -1,7 +1,7 @@
 /** Asks again and again until the condition holds, and fails when the time is up: no test sleeps to be lucky. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
-  ms = 5_000,
+  ms = 10_000,
   what = condition.toString(),
 ): Promise<void> {
   const endMs = performance.now() + ms
