@@ -21,6 +21,9 @@ export interface Visit {
   readonly headers: readonly string[]
 }
 
+/** Names in Host fields remembered; more than this are somebody's inventions. */
+const hostsMax = 1_000
+
 /**
  * The front door: who may come in, and to which surface. Inference never passes a framework; everything else goes on
  * to Fastify. Ollama's own protection against foreign web pages is done here, since the backends can not see past us.
@@ -30,6 +33,7 @@ export class FrontDoor {
   readonly #ollama: OllamaSurface
   readonly #generate: GenerateSurface
   readonly #ours: ReadonlySet<string>
+  readonly #hosts = new Map<string, boolean>()
 
   /** `ours`: first path segments that Fastify serves; behind /api, second ones. */
   constructor(doors: HttpDoors, ours: ReadonlySet<string>) {
@@ -44,7 +48,7 @@ export class FrontDoor {
     const target = originForm(request.url ?? '/')
     const mark = target.indexOf('?')
     const path = mark < 0 ? target : target.slice(0, mark)
-    const headers = this.#admit(request, response)
+    const headers = this.#admit(request, response, path)
     if (!headers) return true
     if (this.#isOurs(path)) {
       for (let index = 0; index < headers.length; index += 2)
@@ -82,16 +86,16 @@ export class FrontDoor {
   }
 
   /** The headers that the answer must carry, or undefined when the request has been refused here. */
-  #admit(request: IncomingMessage, response: ServerResponse): string[] | undefined {
+  #admit(request: IncomingMessage, response: ServerResponse, path: string): string[] | undefined {
     const { allowedOrigins, allowedHosts, listen } = this.#doors.settings
     const { host, origin } = request.headers
-    if (hostLines(request) > 1 || !hostAllowed(host, listen.host, allowedHosts)) {
-      response.writeHead(403, ['Content-Length', '0']).end()
+    if (hostLines(request) > 1 || !this.#hostAllowed(host, listen.host, allowedHosts)) {
+      this.#refuse(request, response, path, 'host_refused')
       return undefined
     }
     if (origin === undefined) return []
     if (!originAllowed(origin, host, allowedOrigins)) {
-      response.writeHead(403, ['Content-Length', '0']).end()
+      this.#refuse(request, response, path, 'origin_refused')
       return undefined
     }
     if (request.method === 'OPTIONS') {
@@ -102,6 +106,36 @@ export class FrontDoor {
       }
     }
     return Object.entries(corsHeaders(origin, host, allowedOrigins)).flat()
+  }
+
+  /** Ollama's refusal has no body; on our own paths there is room to say what would help. */
+  #refuse(
+    request: IncomingMessage,
+    response: ServerResponse,
+    path: string,
+    code: 'host_refused' | 'origin_refused',
+  ): void {
+    if (path !== '/generate' && !this.#isOurs(path)) {
+      response.writeHead(403, ['Content-Length', '0']).end()
+      return
+    }
+    const id = requestIdOf(request.headers['x-request-id'])
+    const sentence = code === 'host_refused' ? 'this is no name of ours' : 'this page may not call'
+    const { contentType, body } = errorAnswer('own', 403, sentence, { code, requestId: id })
+    const length = String(body.length)
+    response
+      .writeHead(403, ['Content-Type', contentType, 'Content-Length', length, 'X-Request-Id', id])
+      .end(body)
+  }
+
+  /** A listener is called by few names, so each is judged once. */
+  #hostAllowed(host: string | undefined, listenHost: string, extra: readonly string[]): boolean {
+    const known = this.#hosts.get(host ?? '')
+    if (known !== undefined) return known
+    const allowed = hostAllowed(host, listenHost, extra)
+    if (this.#hosts.size >= hostsMax) this.#hosts.clear()
+    this.#hosts.set(host ?? '', allowed)
+    return allowed
   }
 
   #isOurs(path: string): boolean {

@@ -5,12 +5,11 @@ import {
   type ServerResponse,
 } from 'node:http'
 import fastify, { type FastifyInstance } from 'fastify'
-import { Failure } from '../core/failure.ts'
-import { declaredLength, tooLarge } from '../proxy/body.ts'
+import { declaredLength } from '../proxy/body.ts'
 import type { HttpDoors } from './doors.ts'
 import { FrontDoor } from './front.ts'
 import { pinnedSurface } from './pinned-surface.ts'
-import { sendFailure } from './problems.ts'
+import { sendBadRequest, shareErrors } from './problems.ts'
 import { requestIdOf } from './request-id.ts'
 import { statusSurface } from './status-surface.ts'
 
@@ -41,10 +40,12 @@ export async function listen(doors: HttpDoors): Promise<Listener> {
     'backends',
   ])
   const front = new FrontDoor(doors, ours)
+  const pinned = pinnedSurface(doors)
   const app: FastifyInstance = fastify({
     logger: false,
     genReqId: (request) => requestIdOf(request.headers['x-request-id']),
     bodyLimit: doors.settings.limits.bodyBytesMax,
+    frameworkErrors: sendBadRequest,
     serverFactory: (behind) => {
       server = createServer(
         {
@@ -57,7 +58,9 @@ export async function listen(doors: HttpDoors): Promise<Listener> {
           connectionsCheckingInterval: 1_000,
         },
         (request, response) => {
-          if (!front.handle(request, response)) behind(request, response)
+          if (front.handle(request, response)) return
+          if (request.url?.startsWith('/backends/')) pinned.handle(request, response)
+          else behind(request, response)
         },
       )
       server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
@@ -70,27 +73,8 @@ export async function listen(doors: HttpDoors): Promise<Listener> {
       return server
     },
   })
-  app.setErrorHandler((error, request, reply) => {
-    if (error instanceof Failure) return sendFailure(reply, error)
-    if ((error as { statusCode?: number }).statusCode === 413)
-      return sendFailure(reply, tooLarge(doors.settings.limits.bodyBytesMax))
-    doors.observer.noticed('a request failed inside the proxy', {
-      id: String(request.id),
-      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-    })
-    return sendFailure(reply, new Failure('internal', 'something went wrong inside the proxy'))
-  })
-  app.setNotFoundHandler((request, reply) => {
-    sendFailure(
-      reply,
-      new Failure('not_found', `${request.method} ${request.url.split('?')[0]} is not there`),
-    )
-  })
-  app.addHook('onSend', async (request, reply) => {
-    reply.header('x-request-id', request.id)
-  })
+  shareErrors(app, doors)
   await statusSurface(app, doors)
-  await pinnedSurface(app, doors)
 
   const { host, port } = doors.settings.listen
   await app.listen({ host, port })
@@ -107,6 +91,7 @@ export async function listen(doors: HttpDoors): Promise<Listener> {
       const sweep = setInterval(() => server?.closeIdleConnections(), 100)
       try {
         await app.close()
+        await pinned.close()
       } finally {
         clearInterval(sweep)
       }

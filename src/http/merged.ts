@@ -1,5 +1,6 @@
 import { lowestVersion, mergeModels, mergePs, mergeTags } from '../dialects/merge.ts'
 import type { Route } from '../dialects/routes.ts'
+import type { Endpoint } from '../pool/endpoint.ts'
 import type { Pool } from '../pool/pool.ts'
 
 /** What a client hears when nobody has told a version yet. */
@@ -8,12 +9,7 @@ const versionUnknown = '0.0.0'
 /** The fleet seen as one server, from what the last looks told: it never asks a backend. */
 export function merged(route: Route, pool: Pool): unknown {
   const inService = pool.endpoints.filter((endpoint) => endpoint.enabled)
-  // Models on the disk of a server that is away are still the fleet's; what it had in memory is gone.
-  const onDisk = () =>
-    inService.map(({ name, onDisk }) => ({
-      backend: name,
-      entries: [...onDisk.values()].map(({ entry }) => entry),
-    }))
+  const onDisk = () => listsOf(inService)
   if (route.path === '/v1/models') return mergeModels(onDisk())
   switch (route.op) {
     case 'list':
@@ -36,4 +32,20 @@ export function merged(route: Route, pool: Pool): unknown {
           versionUnknown,
       }
   }
+}
+
+/**
+ * Models on the disk of a server that is away are still the fleet's, as long as nobody who is there has the name: the
+ * weights that are shown are those that serve.
+ */
+function listsOf(endpoints: readonly Endpoint[]) {
+  const served = new Set(
+    endpoints.filter(({ ready }) => ready).flatMap(({ onDisk }) => [...onDisk.keys()]),
+  )
+  return endpoints.map(({ name, ready, onDisk }) => ({
+    backend: name,
+    entries: [...onDisk.values()]
+      .filter(({ canonical }) => ready || !served.has(canonical))
+      .map(({ entry }) => entry),
+  }))
 }

@@ -1,8 +1,7 @@
-import { durationMs } from '../core/duration.ts'
 import { Failure } from '../core/failure.ts'
 import { askForName, type ReadAsk } from '../dialects/ask.ts'
-import { errorAnswer, errorFrame, modelNotFoundText } from '../dialects/errors.ts'
-import type { Route } from '../dialects/routes.ts'
+import { errorAnswer, modelNotFoundText } from '../dialects/errors.ts'
+import { type Route, withoutSpareSlashes } from '../dialects/routes.ts'
 import type { BodyFacts } from '../dialects/scan.ts'
 import { mayChangeFleet } from '../guard/admin.ts'
 import { tenantOf } from '../guard/tenant.ts'
@@ -10,13 +9,20 @@ import type { AnswerStyle } from '../proxy/answer.ts'
 import { ClientGone, noBody, takeBody } from '../proxy/body.ts'
 import { HttpClientSide } from '../proxy/client-side.ts'
 import { type Asked, Exchange } from '../proxy/exchange.ts'
+import type { Done, Told } from '../proxy/manage/manager.ts'
 import { NotWanted } from '../proxy/queue.ts'
-import { isPriority, type Priority } from '../routing/line.ts'
 import type { HttpDoors } from './doors.ts'
-import { endEarly } from './early-end.ts'
+import { answerEarly } from './early-end.ts'
 import type { Visit } from './front.ts'
 import { merged } from './merged.ts'
 import { askWithoutModel, readRequest } from './reading.ts'
+import { recorded } from './recorded.ts'
+import { type Wishes, wishesOf } from './wishes.ts'
+
+/** A visit whose wishes have been understood. */
+interface Asking extends Visit {
+  readonly wishes: Wishes
+}
 
 /** Ollama's routes, in the three languages that it speaks: read, then handed to the one that does the work. */
 export class OllamaSurface {
@@ -33,7 +39,9 @@ export class OllamaSurface {
   ): Promise<void> {
     try {
       if (route.changesFleet) this.#mustBeAdmin(visit)
-      await this.#handle(visit, route, params)
+      // Before the body is taken: a wish that is refused must leave nothing held.
+      const wishes = wishesOf(visit.request.headers, visit.arrivedMs)
+      await this.#handle({ ...visit, wishes }, route, params)
     } catch (error) {
       this.#refuse(visit, route, error)
     }
@@ -58,7 +66,7 @@ export class OllamaSurface {
   }
 
   async #handle(
-    visit: Visit,
+    visit: Asking,
     route: Route,
     params: Readonly<Record<string, string>>,
   ): Promise<void> {
@@ -83,7 +91,7 @@ export class OllamaSurface {
   }
 
   async #routed(
-    visit: Visit,
+    visit: Asking,
     route: Route,
     params: Readonly<Record<string, string>>,
   ): Promise<void> {
@@ -97,29 +105,29 @@ export class OllamaSurface {
     await this.#doors.server.serve(exchange, this.#style(visit, route, read.ask.modelText))
   }
 
-  /** Accounts live on a server each: the first one that can serve is asked every time. */
-  async #toOne(visit: Visit, route: Route): Promise<void> {
-    const { pool, bodies, server } = this.#doors
+  async #toOne(visit: Asking, route: Route): Promise<void> {
+    const { manager, bodies, server } = this.#doors
     const body = await takeBody(visit.request, bodies, () => {})
-    const chosen = pool.endpoints.find((endpoint) => endpoint.enabled && endpoint.ready)
+    const chosen = await manager.accounts.holder()
     const exchange = this.#exchange(visit, route, {
       ask: askWithoutModel(route),
       body,
       pinned: chosen?.name,
     })
     await server.serve(exchange, this.#style(visit, route, ''))
+    if (route.changesFleet) manager.accounts.forget()
   }
 
   async #unload(visit: Visit, route: Route, exchange: Exchange): Promise<void> {
     using _body = exchange.asked.body
-    const body = await this.#doors.manager.unload(
-      exchange,
-      modelNotFoundText(route, exchange.asked.ask.modelText),
-    )
-    this.#send(visit, 200, 'application/json; charset=utf-8', body)
+    await recorded(exchange, this.#doors, async () => {
+      const notFound = modelNotFoundText(route, exchange.asked.ask.modelText)
+      const body = await this.#doors.manager.unload(exchange, notFound)
+      return this.#send(visit, 200, 'application/json; charset=utf-8', body)
+    })
   }
 
-  async #manage(visit: Visit, route: Route): Promise<void> {
+  async #manage(visit: Asking, route: Route): Promise<void> {
     const read = await readRequest(visit, route, this.#doors.bodies)
     if (!read.ok) return this.#answerError(visit, route, read.status, read.message)
     using body = read.body
@@ -127,33 +135,34 @@ export class OllamaSurface {
     const facts = read.scan as BodyFacts
     const notFound = modelNotFoundText(route, read.ask.modelText)
     const { manager } = this.#doors
-    switch (route.op) {
-      case 'copy':
-        await manager.copy(exchange, facts, notFound)
-        return this.#send(visit, 200, undefined, Buffer.alloc(0))
-      case 'delete':
-        await manager.delete(exchange, notFound)
-        return this.#send(visit, 200, undefined, Buffer.alloc(0))
-      case 'create':
-        return await this.#progress(visit, exchange, (told) =>
-          manager.create(exchange, facts, told),
-        )
-      default:
-        return await this.#progress(visit, exchange, (told) => manager.pull(exchange, told))
-    }
+    await recorded(exchange, this.#doors, async () => {
+      switch (route.op) {
+        case 'copy':
+          await manager.copy(exchange, facts, notFound)
+          return this.#sendEmpty(visit, 200)
+        case 'delete':
+          await manager.delete(exchange, notFound)
+          return this.#sendEmpty(visit, 200)
+        case 'create':
+          return await this.#progress(visit, exchange, (told) =>
+            manager.create(exchange, facts, told),
+          )
+        default:
+          return await this.#progress(visit, exchange, (told) => manager.pull(exchange, told))
+      }
+    })
   }
 
   /** Lines as they come and one last line; or only the last, with a status that says how it went. */
   async #progress(
     visit: Visit,
     exchange: Exchange,
-    run: (told: { line: (line: object) => void }) => Promise<object>,
-  ): Promise<void> {
+    run: (told: Told) => Promise<Done>,
+  ): Promise<number> {
     const { client } = exchange
     if (exchange.asked.ask.framing === 'json') {
-      const last = await run({ line: () => {} })
-      const status = 'error' in last ? 500 : 200
-      return this.#send(visit, status, 'application/json', Buffer.from(JSON.stringify(last)))
+      const { last, status, type } = await run({ line: () => {} })
+      return this.#send(visit, status, type, Buffer.from(JSON.stringify(last)))
     }
     const line = (each: object) => {
       client.head(200, [
@@ -165,27 +174,29 @@ export class OllamaSurface {
       ])
       client.write(Buffer.from(`${JSON.stringify(each)}\n`))
     }
-    try {
-      line(await run({ line }))
-      client.end()
-    } catch (error) {
-      if (!client.started || error instanceof NotWanted) throw error
-      const message = error instanceof Error ? error.message : 'it failed'
-      client.end(errorFrame('ollama', 'ndjson', message, undefined, exchange.asked.ask.op))
+    const { last, status, type } = await run({ line })
+    // Refused before the first line: then a status can still be said.
+    if (!client.started && status !== 200) {
+      return this.#send(visit, status, type, Buffer.from(JSON.stringify(last)))
     }
+    line(last)
+    client.end()
+    return status
   }
 
-  async #blob(visit: Visit, route: Route, digest: string): Promise<void> {
+  async #blob(visit: Asking, route: Route, digest: string): Promise<void> {
     const { manager } = this.#doors
-    if (visit.request.method === 'HEAD') {
-      const exchange = this.#exchange(visit, route, { ask: askWithoutModel(route), body: noBody })
-      if (!/^sha256[:-][0-9a-f]{64}$/.test(digest))
-        return this.#answerError(visit, route, 400, 'invalid digest format')
-      const there = await manager.hasBlob(exchange, digest.replace('sha256-', 'sha256:'))
-      return this.#send(visit, there ? 200 : 404, undefined, Buffer.alloc(0))
-    }
-    const status = await manager.takeBlob(`/api/blobs/${digest}`, digest, visit.request)
-    this.#send(visit, status, undefined, Buffer.alloc(0))
+    if (!/^sha256[:-][0-9a-f]{64}$/.test(digest))
+      throw new Failure('request_invalid', 'invalid digest format')
+    const exchange = this.#exchange(visit, route, { ask: askWithoutModel(route), body: noBody })
+    await recorded(exchange, this.#doors, async () => {
+      if (visit.request.method === 'HEAD') {
+        const there = await manager.hasBlob(exchange, digest.replace('sha256-', 'sha256:'))
+        return this.#sendEmpty(visit, there ? 200 : 404)
+      }
+      const status = await manager.takeBlob(`/api/blobs/${digest}`, digest, visit.request)
+      return this.#sendEmpty(visit, status)
+    })
   }
 
   #root(visit: Visit): void {
@@ -198,23 +209,23 @@ export class OllamaSurface {
   }
 
   #exchange(
-    visit: Visit,
+    visit: Asking,
     route: Route,
     { ask, body, pinned }: Pick<Asked, 'ask' | 'body'> & { pinned?: string | undefined },
   ): Exchange {
-    const { request } = visit
+    const { request, wishes } = visit
     const asked: Asked = {
       id: visit.id,
       method: request.method ?? 'POST',
       // The path that was checked, not the one that came: what is forwarded and what was judged are the same string.
-      path: (route.path.includes(':') ? visit.path : route.path) + visit.query,
+      path: (route.path.includes(':') ? withoutSpareSlashes(visit.path) : route.path) + visit.query,
       rawHeaders: request.rawHeaders,
       tenant: tenantOf(
         { peerAddress: request.socket.remoteAddress, headers: request.headers },
         this.#doors.settings.tenants,
       ),
-      ...wishesOf(request.headers),
-      deadlineMs: deadlineOf(request.headers['x-chasqui-deadline'], visit.arrivedMs),
+      ...wishes,
+      priority: wishes.priority ?? 'normal',
       arrivedMs: visit.arrivedMs,
       ask,
       body,
@@ -282,8 +293,10 @@ export class OllamaSurface {
     })
     const more =
       failure?.retryAfterS === undefined ? [] : ['Retry-After', String(failure.retryAfterS)]
-    endEarly(visit)
-    this.#send(visit, status, answer.contentType, answer.body, more)
+    if (visit.response.headersSent || visit.response.destroyed) return
+    const length = String(answer.body.length)
+    const headers = ['Content-Type', answer.contentType, 'Content-Length', length, ...more]
+    answerEarly(visit, status, [...headers, ...this.#headers(visit)], answer.body)
   }
 
   #json(visit: Visit, value: unknown, end: string): void {
@@ -301,8 +314,8 @@ export class OllamaSurface {
     contentType: string | undefined,
     body: Buffer,
     more: readonly string[] = [],
-  ): void {
-    if (visit.response.headersSent || visit.response.destroyed) return
+  ): number {
+    if (visit.response.headersSent || visit.response.destroyed) return status
     const type = contentType === undefined ? [] : ['Content-Type', contentType]
     visit.response
       .writeHead(status, [
@@ -313,6 +326,11 @@ export class OllamaSurface {
         ...more,
       ])
       .end(visit.request.method === 'HEAD' ? undefined : body)
+    return status
+  }
+
+  #sendEmpty(visit: Visit, status: number): number {
+    return this.#send(visit, status, undefined, Buffer.alloc(0))
   }
 
   #headers(visit: Visit): string[] {
@@ -322,37 +340,4 @@ export class OllamaSurface {
 
 function withoutBody(read: ReadAsk) {
   return read.ok ? { ...read, body: noBody } : read
-}
-
-/** What a client may wish for by header. A wish that is not understood is an error, not silence. */
-function wishesOf(headers: Visit['request']['headers']): {
-  priority: Priority
-  labels: readonly string[]
-  work: string
-} {
-  const priority = headers['x-chasqui-priority'] ?? 'normal'
-  if (typeof priority !== 'string' || !isPriority(priority))
-    throw new Failure('request_invalid', 'X-Chasqui-Priority is interactive, normal or batch')
-  const labels = headers['x-chasqui-labels']
-  const work = headers['x-chasqui-work']
-  return {
-    priority,
-    labels:
-      typeof labels === 'string'
-        ? labels
-            .split(',')
-            .map((label) => label.trim())
-            .filter((label) => label !== '')
-        : [],
-    work: typeof work === 'string' ? work.slice(0, 100) : '',
-  }
-}
-
-/** `X-Chasqui-Deadline: 30s`, or seconds: when the whole answer must be there. */
-function deadlineOf(given: string | string[] | undefined, arrivedMs: number): number | undefined {
-  if (typeof given !== 'string') return undefined
-  const ms = /^\d+(\.\d+)?$/.test(given) ? Number(given) * 1_000 : durationMs(given)
-  if (ms === undefined || ms <= 0)
-    throw new Failure('request_invalid', 'X-Chasqui-Deadline is a duration such as 30s')
-  return arrivedMs + ms
 }

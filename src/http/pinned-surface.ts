@@ -1,17 +1,50 @@
-import httpProxy from '@fastify/http-proxy'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { Agent } from 'undici'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { Agent, type Dispatcher } from 'undici'
 import { Failure } from '../core/failure.ts'
 import type { Endpoint } from '../pool/endpoint.ts'
 import type { HttpDoors } from './doors.ts'
-import { requireAdmin, sendFailure } from './problems.ts'
+import { requireAdmin, sendBadRequest, sendFailure, shareErrors } from './problems.ts'
+import { requestIdOf } from './request-id.ts'
+
+export interface PinnedSurface {
+  handle(request: IncomingMessage, response: ServerResponse): void
+  close(): Promise<void>
+}
 
 /**
- * `/backends/:name/*`: straight through to one backend, for operators. The plugin's own retries are off, its errors
- * mapped (it says 500 to a refused connection), and certificates are verified by a dispatcher of ours: the one that
- * the plugin makes does not (CVE-2026-107318, up to reply-from 12.6.5).
+ * `/backends/:name/*`: straight through to one backend, for operators. The plugin and the second undici that it brings
+ * are loaded with the first call: almost nobody calls, and every start would wait for them.
  */
-export async function pinnedSurface(fastify: FastifyInstance, doors: HttpDoors): Promise<void> {
+export function pinnedSurface(doors: HttpDoors): PinnedSurface {
+  let app: Promise<FastifyInstance> | undefined
+  return {
+    handle(request, response) {
+      app ??= createPinned(doors)
+      app.then(
+        (ready) => ready.routing(request, response),
+        () => response.writeHead(500).end(),
+      )
+    },
+    async close() {
+      await (await app)?.close()
+    },
+  }
+}
+
+/**
+ * The plugin's own retries are off, its errors mapped (it says 500 to a refused connection), and certificates are
+ * verified by a dispatcher of ours: the one that the plugin makes does not (CVE-2026-107318, up to reply-from 12.6.5).
+ */
+async function createPinned(doors: HttpDoors): Promise<FastifyInstance> {
+  const { default: httpProxy } = await import('@fastify/http-proxy')
+  const app = fastify({
+    logger: false,
+    genReqId: (request) => requestIdOf(request.headers['x-request-id']),
+    bodyLimit: doors.settings.limits.bodyBytesMax,
+    frameworkErrors: sendBadRequest,
+  })
+  shareErrors(app, doors)
   const agent = new Agent({
     connect: { rejectUnauthorized: true, timeout: doors.settings.timeouts.connectMs },
     // A pull through here takes as long as it takes.
@@ -19,7 +52,7 @@ export async function pinnedSurface(fastify: FastifyInstance, doors: HttpDoors):
     bodyTimeout: 0,
     allowH2: false,
   })
-  fastify.addHook('onClose', () => agent.destroy())
+  app.addHook('onClose', () => agent.destroy())
 
   const endpointOf = (request: FastifyRequest): Endpoint => {
     const { name } = request.params as { name: string }
@@ -28,16 +61,24 @@ export async function pinnedSurface(fastify: FastifyInstance, doors: HttpDoors):
     return endpoint
   }
 
-  await fastify.register(httpProxy, {
+  const leaves = new Leaves()
+  await app.register(httpProxy, {
     upstream: '',
     prefix: '/backends/:name',
     disableRequestLogging: true,
+    // A backend may live below a path; the plugin takes nothing but the origin from getUpstream.
+    preRewrite(url, params) {
+      const { name } = params as { name: string }
+      const { pathPrefix = '' } = doors.pool.endpoint(name)?.backend ?? {}
+      return url.replace(/^\/backends\/[^/?]+/, (own) => own + pathPrefix)
+    },
     // The plugin's types know undici 7; what it uses of a dispatcher is the same in 8.
-    undici: agent as never,
-    preHandler: (request, _reply, done) => {
+    undici: leaves.dispatcher(agent) as never,
+    preHandler: (request, reply, done) => {
       try {
         requireAdmin(request, doors)
         endpointOf(request)
+        leaves.watch(request, reply)
         done()
       } catch (error) {
         done(error as Error)
@@ -47,12 +88,12 @@ export async function pinnedSurface(fastify: FastifyInstance, doors: HttpDoors):
       retriesCount: 0,
       retryDelay: () => null as never,
       getUpstream: (request) => {
-        const { backend } = endpointOf(request as FastifyRequest)
-        return backend.origin + backend.pathPrefix
+        return endpointOf(request as FastifyRequest).backend.origin
       },
       rewriteRequestHeaders: (request, headers) => {
         const { backend } = endpointOf(request as FastifyRequest)
-        return { ...forBackend(headers), ...backend.headers, via: `1.1 ${doors.hop}` }
+        const own = { ...backend.headers, via: `1.1 ${doors.hop}` }
+        return { ...forBackend(headers), ...own, ...leaves.mark(request as FastifyRequest) }
       },
       onError: (reply, { error }) => {
         const cause = (error as { cause?: { code?: string } }).cause
@@ -64,7 +105,49 @@ export async function pinnedSurface(fastify: FastifyInstance, doors: HttpDoors):
       },
     },
   })
+  await app.ready()
+  return app
 }
+
+const markName = 'x-chasqui-leave'
+
+/**
+ * The plugin does not hear of a client that leaves before the answer begins, and the backend would work on for nobody.
+ * So each request carries a mark as far as our dispatcher, which knows by it whose leaving ends the call.
+ */
+class Leaves {
+  readonly #signals = new WeakMap<FastifyRequest, AbortSignal>()
+  readonly #marked = new Map<string, AbortSignal>()
+  #count = 0
+
+  watch(request: FastifyRequest, reply: FastifyReply): void {
+    const leave = new AbortController()
+    this.#signals.set(request, leave.signal)
+    reply.raw.once('close', () => {
+      if (!reply.raw.writableFinished) leave.abort()
+    })
+  }
+
+  mark(request: FastifyRequest): Headers {
+    const signal = this.#signals.get(request)
+    if (!signal) return {}
+    const mark = String(++this.#count)
+    this.#marked.set(mark, signal)
+    return { [markName]: mark }
+  }
+
+  dispatcher(agent: Agent): Pick<Agent, 'request'> {
+    const send = (options: Dispatcher.RequestOptions, done: RequestDone) => {
+      const { [markName]: mark = '', ...headers } = options.headers as Record<string, string>
+      const signal = this.#marked.get(mark) ?? null
+      this.#marked.delete(mark)
+      agent.request({ ...options, headers, signal }, done)
+    }
+    return { request: send as Agent['request'] }
+  }
+}
+
+type RequestDone = (error: Error | null, data: Dispatcher.ResponseData) => void
 
 /** What the plugin would pass on although it belongs to the client's connection, or to us. */
 const stopped = [
@@ -79,6 +162,7 @@ const stopped = [
   'upgrade',
   'transfer-encoding',
   'cookie',
+  'x-chasqui-leave',
 ]
 
 type Headers = Record<string, string | string[] | undefined>

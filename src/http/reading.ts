@@ -1,4 +1,5 @@
-import { zstdDecompressSync } from 'node:zlib'
+import { pipeline } from 'node:stream/promises'
+import { createZstdDecompress } from 'node:zlib'
 import type { Ask } from '../core/ask.ts'
 import { Failure } from '../core/failure.ts'
 import { canonicalName } from '../core/model-name.ts'
@@ -23,7 +24,7 @@ export async function readRequest(visit: Visit, route: Route, budget: BodyBudget
   const scanner = encoded ? undefined : scannerFor(visit, route)
   const body = await takeBody(visit.request, budget, (chunk) => scanner?.feed(chunk))
   try {
-    const scan = scanner ? scanner.end() : scanDecoded(body)
+    const scan = scanner ? scanner.end() : await scanDecoded(body)
     const read = readAsk(route, scan)
     if (read.ok) return { ok: true, ask: read.ask, body, scan }
     body[Symbol.dispose]()
@@ -66,19 +67,27 @@ function isZstd(visit: Visit, route: Route): boolean {
   )
 }
 
-function scanDecoded(body: HeldBody): ScanResult {
-  if (!body.bytes) throw new Failure('body_too_large', 'a compressed body is larger than 1 MiB')
+async function scanDecoded(body: HeldBody): Promise<ScanResult> {
   const scanner = new BodyScanner()
+  let size = 0
+  const opened = body.open()
   try {
-    scanner.feed(zstdDecompressSync(body.bytes, { maxOutputLength: decodedBytesMax }))
-  } catch (error) {
-    throw new Failure(
-      'body_unreadable',
-      'the body is not the zstd that its Content-Encoding says',
-      {
-        cause: error,
+    await pipeline(
+      opened instanceof Uint8Array ? [opened] : opened,
+      createZstdDecompress(),
+      async (decoded: AsyncIterable<Buffer>) => {
+        for await (const chunk of decoded) {
+          size += chunk.length
+          if (size > decodedBytesMax)
+            throw new Failure('body_too_large', `the body is larger than ${decodedBytesMax} bytes`)
+          scanner.feed(chunk)
+        }
       },
     )
+  } catch (error) {
+    if (error instanceof Failure) throw error
+    const sentence = 'the body is not the zstd that its Content-Encoding says'
+    throw new Failure('body_unreadable', sentence, { cause: error })
   }
   return scanner.end()
 }

@@ -58,6 +58,7 @@ export async function statusSurface(fastify: FastifyInstance, doors: HttpDoors):
       if (!endpoint)
         throw new Failure('backend_unknown', `there is no backend "${request.params.id}"`)
       pool.setEnabled(endpoint, enabled)
+      if (enabled) void doors.manager.payDebts(endpoint)
       return { name: endpoint.name, ...stateOf(endpoint), in_flight: endpoint.inFlight }
     })
 }

@@ -4,8 +4,10 @@ import { PassThrough } from 'node:stream'
 import { Failure } from '../../core/failure.ts'
 import type { Outcome } from '../../core/outcome.ts'
 import type { Endpoint } from '../../pool/endpoint.ts'
+import { ClientGone } from '../body.ts'
 import { judgeError } from '../judge.ts'
-import type { Wire } from '../wire.ts'
+import type { FanOutDoors } from './fan-out.ts'
+import { whenGivenUp } from './given-up.ts'
 
 /** Digests remembered; beyond that the oldest is asked for again. */
 const blobsMax = 10_000
@@ -41,15 +43,14 @@ export interface Upload {
  * answers early has the blob already and takes no more; when none is left that reads, the rest is read and dropped.
  */
 export async function spreadBlob(
-  wire: Wire,
-  hop: string,
+  doors: FanOutDoors,
   targets: readonly Endpoint[],
   path: string,
   request: IncomingMessage,
   digest: string,
 ): Promise<Upload[]> {
   const hash = createHash('sha256')
-  const legs = targets.map((endpoint) => startLeg(wire, hop, endpoint, path, request))
+  const legs = targets.map((endpoint) => startLeg(doors, endpoint, path, request))
   try {
     for await (const chunk of request) {
       hash.update(chunk as Buffer)
@@ -58,7 +59,7 @@ export async function spreadBlob(
     }
   } catch (error) {
     for (const leg of legs) leg.abort()
-    throw error
+    throw new ClientGone('the client left while sending', { cause: error })
   }
   const found = `sha256:${hash.digest('hex')}`
   if (found !== digest.replace('sha256-', 'sha256:')) {
@@ -70,8 +71,7 @@ export async function spreadBlob(
 }
 
 function startLeg(
-  wire: Wire,
-  hop: string,
+  { pool, wire, clock, hop }: FanOutDoors,
   endpoint: Endpoint,
   path: string,
   request: IncomingMessage,
@@ -93,9 +93,15 @@ function startLeg(
   const result = Promise.withResolvers<Upload>()
   const finish = (outcome: Outcome, text = '') => {
     over = true
+    watch[Symbol.dispose]()
     drained?.()
     result.resolve({ endpoint, outcome, text })
   }
+  const watch = whenGivenUp(pool, clock, endpoint, () => {
+    call.abort()
+    body.destroy()
+    finish({ kind: 'unreachable', text: 'it stopped answering' })
+  })
   let status = 0
   const chunks: Buffer[] = []
   const call = wire.send(
@@ -121,7 +127,10 @@ function startLeg(
       if (over || body.write(chunk)) return undefined
       return new Promise((resolve) => {
         drained = resolve
-        body.once('drain', resolve)
+        body.once('drain', () => {
+          watch.heard()
+          resolve()
+        })
       })
     },
     end(): Promise<Upload> {
@@ -129,6 +138,7 @@ function startLeg(
       return result.promise
     },
     abort(): void {
+      watch[Symbol.dispose]()
       call.abort()
       body.destroy()
     },
