@@ -7,6 +7,8 @@ export interface EndpointView {
   readonly enabled: boolean
   /** The probes' voice. */
   readonly ready: boolean
+  /** The outcomes' voice, for the endpoint as a whole. */
+  readonly admitting: boolean
   /** Context in tokens of a model that is not loaded there. */
   readonly contextDefault: number
   /** Requests in flight, over all models. */
@@ -21,6 +23,7 @@ export interface ModelView {
   readonly digest: string | undefined
   /** Undefined: the server did not say, so nothing is ruled out. */
   readonly capabilities: ReadonlySet<string> | undefined
+  /** Loaded there, or in no need of loading. */
   readonly resident: boolean
   /** Context in tokens of the loaded runner; undefined when not loaded or not said. */
   readonly contextLoaded: number | undefined

@@ -11,7 +11,9 @@ export class Ewma {
     return this.#value
   }
 
+  /** A sample that is no number would stay in the average for ever, so it is not taken. */
   add(sample: number): void {
+    if (!Number.isFinite(sample)) return
     this.#value =
       this.#value === undefined ? sample : this.#value + this.#share * (sample - this.#value)
   }

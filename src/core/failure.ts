@@ -24,10 +24,6 @@ export const failures = {
   no_backend: { status: 503, fix: 'Add a backend: chasqui up --backend http://HOST:11434' },
   all_away: { status: 503, fix: 'See GET /queue-status for what each backend last said.' },
   unsupported: { status: 400, fix: 'Use a model with that capability.' },
-  context_too_small: {
-    status: 400,
-    fix: 'Send a shorter prompt, set num_ctx, or use split mode.',
-  },
   queue_full: { status: 503, fix: 'Try again after Retry-After, or raise queue.max.' },
   queue_timeout: { status: 503, fix: 'Try again after Retry-After, or raise queue.timeout.' },
   all_busy: { status: 503, fix: 'Try again after Retry-After, or set queue.max above 0.' },

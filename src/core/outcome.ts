@@ -22,6 +22,8 @@ export type Outcome =
       readonly kind: 'brokeOff'
       readonly afterFirstByte: boolean
       readonly reusedSocket: boolean
+      /** It ended as HTTP should, only without its last line: the server lives, its model was stopped. */
+      readonly clean?: boolean
       readonly text: string
     }
   /** The client hung up; nobody else's fault. */
@@ -49,6 +51,7 @@ export function blame(outcome: Outcome): 'backend' | 'client' | 'nobody' {
           : 'backend'
     case 'brokeOff':
       // A kept-alive connection that the server closed just as we used it again says nothing about its health.
+      if (outcome.clean && outcome.afterFirstByte) return 'nobody'
       return outcome.reusedSocket && !outcome.afterFirstByte ? 'nobody' : 'backend'
     case 'unreachable':
     case 'timedOut':
@@ -59,5 +62,5 @@ export function blame(outcome: Outcome): 'backend' | 'client' | 'nobody' {
 /** A runner died under this request: it may be the request that kills. */
 export function isDeath(outcome: Outcome): boolean {
   if (outcome.kind === 'refused') return outcome.why === 'crashed'
-  return outcome.kind === 'brokeOff' && !outcome.reusedSocket
+  return outcome.kind === 'brokeOff' && !outcome.reusedSocket && !outcome.clean
 }

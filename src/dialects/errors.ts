@@ -30,9 +30,9 @@ export function errorAnswer(
     case 'ollama':
       return answer(status, 'application/json; charset=utf-8', { error: message })
     case 'openai':
-      return answer(status, 'application/json', openaiError(status, message, more.code), '\n')
+      return compatible(status, openaiError(status, message, more.code))
     case 'anthropic':
-      return answer(status, 'application/json', anthropicError(status, message), '\n')
+      return compatible(status, anthropicError(status, message))
     case 'own':
       return answer(status, 'application/problem+json', problem(status, message, more))
   }
@@ -107,6 +107,16 @@ function problem(
     ...(code === undefined ? {} : { code, fix: failures[code].fix }),
     ...(more.requestId === undefined ? {} : { instance: more.requestId }),
   }
+}
+
+/**
+ * What the compatible layers refuse themselves is written by gin, what comes from behind them by an encoder, which
+ * ends with a newline. A 400 of ours stands for the former. Source: Ollama middleware/openai.go, middleware/anthropic.go.
+ */
+function compatible(status: number, value: object): ErrorAnswer {
+  return status === 400
+    ? answer(status, 'application/json; charset=utf-8', value)
+    : answer(status, 'application/json', value, '\n')
 }
 
 function answer(status: number, contentType: string, value: object, end = ''): ErrorAnswer {

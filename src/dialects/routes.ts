@@ -170,7 +170,8 @@ function chosen(by: ByMethod, method: string, params: Readonly<Record<string, st
   return { kind: 'notAllowed', allow: [...by.keys()].join(', ') }
 }
 
-function withoutSpareSlashes(path: string): string {
+/** As Ollama's redirects would mend it. */
+export function withoutSpareSlashes(path: string): string {
   let kept = path
   while (kept.includes('//')) kept = kept.replaceAll('//', '/')
   return kept.length > 1 && kept.endsWith('/') ? kept.slice(0, -1) : kept

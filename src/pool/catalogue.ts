@@ -26,6 +26,8 @@ export interface ModelInMemory {
 
 /** A list longer than this is no list of models. */
 const entriesMax = 10_000
+/** Ollama knows less than a dozen capabilities. */
+const wordsMax = 64
 
 export function readTags(body: unknown): ModelOnDisk[] {
   return entriesOf(body).flatMap((entry) => {
@@ -39,7 +41,7 @@ export function readTags(body: unknown): ModelOnDisk[] {
         sizeBytes: count(entry['size']),
         modifiedAt: text(entry['modified_at']) ?? '',
         capabilities: words(entry['capabilities']),
-        contextTrained: count(details?.['context_length']),
+        contextTrained: tokens(details?.['context_length']),
         remote: text(entry['remote_host']) !== undefined,
         entry,
       },
@@ -57,7 +59,7 @@ export function readPs(body: unknown): ModelInMemory[] {
         digest: text(entry['digest']),
         sizeBytes: count(entry['size']),
         sizeVramBytes: count(entry['size_vram']),
-        contextLoaded: count(entry['context_length']),
+        contextLoaded: tokens(entry['context_length']),
         expiresAt: text(entry['expires_at']),
         entry,
       },
@@ -75,7 +77,7 @@ export function readShow(body: unknown): {
   const contextKey = Object.keys(info ?? {}).find((key) => key.endsWith('.context_length'))
   return {
     capabilities: words(show?.['capabilities']),
-    contextTrained: contextKey === undefined ? undefined : count(info?.[contextKey]),
+    contextTrained: contextKey === undefined ? undefined : tokens(info?.[contextKey]),
   }
 }
 
@@ -102,9 +104,17 @@ function count(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : undefined
 }
 
+/** A context of nought tokens is a way of not saying. */
+function tokens(value: unknown): number | undefined {
+  const number = count(value)
+  return number === 0 ? undefined : number
+}
+
 function words(value: unknown): ReadonlySet<string> | undefined {
   if (!Array.isArray(value)) return undefined
   return new Set(
-    value.filter((word): word is string => typeof word === 'string' && word.length < 64),
+    value
+      .slice(0, wordsMax)
+      .filter((word): word is string => typeof word === 'string' && word.length < 64),
   )
 }

@@ -11,7 +11,7 @@ import { admits, type Breaker, breakerAfter, breakerEntered, freshBreaker } from
 import type { ModelInMemory, ModelOnDisk } from './catalogue.ts'
 import { freshHealth, type Health } from './health.ts'
 import { Lease } from './lease.ts'
-import { Seats } from './seats.ts'
+import { type Seat, Seats } from './seats.ts'
 
 /** What an endpoint is given by the pool that it is part of. */
 export interface EndpointDoors {
@@ -38,12 +38,14 @@ export class Endpoint implements EndpointView {
   readonly tokensPerSecond = new Ewma(0.2)
   readonly firstByteMs = new Ewma(0.2)
   readonly leases = new Set<Lease>()
-  /** Names whose deletion this backend missed; kept by the pool, repeated on its return. */
+  /** Names whose deletion this backend missed: not shown any more, and deleted on its return. */
   readonly owedDeletes = new Set<string>()
 
   readonly #doors: EndpointDoors
   #onDisk = new Map<string, ModelOnDisk>()
   #inMemory = new Map<string, ModelInMemory>()
+  /** When a load of ours ended: an answer to an older question does not know of it yet. */
+  readonly #loadedAtMs = new Map<string, number>()
   /** Digests in memory: a model loaded under one name serves every other name of the same weights. */
   #digestsInMemory = new Set<string>()
   readonly #served = new Map<string, ServedModel>()
@@ -77,7 +79,7 @@ export class Endpoint implements EndpointView {
   }
 
   get admitting(): boolean {
-    return admits(this.#breaker, this.#doors.clock.now())
+    return admitsNow(this.#breaker, this.#doors.clock)
   }
 
   get breakerState(): Breaker['state'] {
@@ -100,6 +102,18 @@ export class Endpoint implements EndpointView {
     }
   }
 
+  /** Seats of what is loaded, names of the same weights counted once; at least the one that a load would make. */
+  get capacity(): number {
+    const rows = new Set<Seats>()
+    for (const canonical of this.#inMemory.keys()) {
+      const served = this.#served.get(canonical)
+      if (served && !served.remote) rows.add(this.seatsOf(served))
+    }
+    let seats = 0
+    for (const row of rows) seats += row.limit
+    return Math.max(1, Math.min(seats, this.backend.slotsTotal ?? seats))
+  }
+
   model(canonical: string): ServedModel | undefined {
     return this.#served.get(canonical)
   }
@@ -112,7 +126,8 @@ export class Endpoint implements EndpointView {
   }
 
   /** The models on disk, freshly listed. */
-  learnOnDisk(models: readonly ModelOnDisk[]): void {
+  learnOnDisk(listed: readonly ModelOnDisk[]): void {
+    const models = listed.filter(({ canonical }) => !this.owedDeletes.has(canonical))
     this.#onDisk = new Map(models.map((model) => [model.canonical, model]))
     for (const model of models) {
       const served = this.#served.get(model.canonical)
@@ -120,6 +135,7 @@ export class Endpoint implements EndpointView {
       else this.#served.set(model.canonical, new ServedModel(this, model))
     }
     for (const name of this.#served.keys()) if (!this.#onDisk.has(name)) this.#served.delete(name)
+    this.#fixSeats()
     // What is gone for good leaves no row behind; what is still held stays until it is given back.
     const keys = new Set([...this.#served.values()].map((served) => served.seatKey))
     for (const [key, seats] of this.#seats)
@@ -128,15 +144,43 @@ export class Endpoint implements EndpointView {
       if (!this.#onDisk.has(name)) this.#modelBreakers.delete(name)
   }
 
-  learnInMemory(models: readonly ModelInMemory[]): void {
+  /** The models in memory, as the server saw it at some moment after `askedMs`. */
+  learnInMemory(models: readonly ModelInMemory[], askedMs = this.now): void {
+    const before = this.#inMemory
     this.#inMemory = new Map(models.map((model) => [model.canonical, model]))
-    this.#digestsInMemory = new Set(models.flatMap((model) => model.digest ?? []))
+    for (const [canonical, loadedMs] of this.#loadedAtMs) {
+      const own = before.get(canonical)
+      if (loadedMs < askedMs || this.#inMemory.has(canonical)) this.#loadedAtMs.delete(canonical)
+      else if (own) this.#inMemory.set(canonical, own)
+    }
+    this.#digestsInMemory = new Set(
+      [...this.#inMemory.values()].flatMap((model) => model.digest ?? []),
+    )
+  }
+
+  /** What /api/show told about these weights, where the list itself did not say. */
+  learnDetails(
+    digest: string,
+    details: Pick<ModelOnDisk, 'capabilities' | 'contextTrained'>,
+  ): void {
+    for (const served of this.#served.values()) {
+      const { disk } = served
+      if (disk.digest !== digest || disk.capabilities !== undefined) continue
+      served.disk = {
+        ...disk,
+        capabilities: details.capabilities,
+        contextTrained: details.contextTrained ?? disk.contextTrained,
+      }
+      this.#onDisk.set(disk.canonical, served.disk)
+    }
+    this.#fixSeats()
   }
 
   /** A load that we made has ended well: known at once, not only at the next look. */
   learnLoaded(canonical: string): void {
     if (this.residentAs(canonical)) return
     const disk = this.#onDisk.get(canonical)
+    this.#loadedAtMs.set(canonical, this.now)
     this.#inMemory.set(canonical, {
       canonical,
       digest: disk?.digest,
@@ -174,14 +218,14 @@ export class Endpoint implements EndpointView {
   admittingModel(canonical: string): boolean {
     if (!this.admitting) return false
     const breaker = this.#modelBreakers.get(canonical)
-    return breaker === undefined || admits(breaker, this.#doors.clock.now())
+    return breaker === undefined || admitsNow(breaker, this.#doors.clock)
   }
 
   /** The seats that a model shares with every other name of the same weights. */
   seatsOf(served: ServedModel): Seats {
     let seats = this.#seats.get(served.seatKey)
     if (!seats) {
-      seats = new Seats(this.#fixedSeats(served))
+      seats = new Seats(this.#fixedSeats(served.seatKey))
       this.#seats.set(served.seatKey, seats)
     }
     return seats
@@ -200,15 +244,22 @@ export class Endpoint implements EndpointView {
   take(canonical: string, want: { seat: boolean; asTry: boolean }): Lease | undefined {
     const now = this.now
     const served = this.#served.get(canonical)
-    const counted = want.seat && served !== undefined
+    if (want.seat && served === undefined) return undefined
+    const counted = want.seat && served !== undefined && !served.remote
     if (counted && !this.roomInTotal) return undefined
     const seat = counted ? this.seatsOf(served).take(now, want.asTry) : undefined
     if (counted && seat === undefined) return undefined
-    this.#breaker = breakerEntered(this.#breaker)
-    const model = this.#modelBreakers.get(canonical)
-    if (model) this.#modelBreakers.set(canonical, breakerEntered(model))
+    const host = this.#entered(this.#breaker)
+    const probes = { host: host !== this.#breaker, model: false }
+    this.#breaker = this.#turn(this.#breaker, host, undefined)
+    const before = this.#modelBreakers.get(canonical)
+    if (before) {
+      const model = this.#turn(before, this.#entered(before), canonical)
+      probes.model = model !== before
+      this.#modelBreakers.set(canonical, model)
+    }
     if (counted) this.inFlight++
-    const lease = new Lease(this, canonical, seat)
+    const lease = new Lease(this, canonical, seat, probes)
     this.leases.add(lease)
     return lease
   }
@@ -220,25 +271,44 @@ export class Endpoint implements EndpointView {
     this.#doors.changed()
   }
 
-  /** What an outcome says of this backend; the lease calls it, once. */
-  judge(canonical: string, outcome: Outcome, verdict: 'good' | 'bad' | 'nothing'): void {
-    const { observer, breaker: settings, dice } = this.#doors
-    const now = this.now
-    const ofHost = outcome.kind === 'refused' || verdict !== 'bad' ? 'good' : 'bad'
-    this.#breaker = this.#turn(
-      this.#breaker,
-      breakerAfter(this.#breaker, verdict === 'nothing' ? 'nothing' : ofHost, now, settings, dice),
-      undefined,
-    )
-    const before = this.#modelBreakers.get(canonical) ?? freshBreaker
-    const after = breakerAfter(before, verdict, now, settings, dice)
-    this.#turn(before, after, canonical)
-    if (after === freshBreaker) this.#modelBreakers.delete(canonical)
-    else if (this.#served.has(canonical)) this.#modelBreakers.set(canonical, after)
+  /**
+   * What an outcome says of this backend and of the model there. While one is on probation only its probe is heard:
+   * who was let in before the rest tells nothing about what came after it.
+   */
+  judge(
+    canonical: string,
+    outcome: Outcome,
+    verdict: Verdict,
+    lease?: { probes: Probes; seat: Seat | undefined },
+  ): void {
+    // The host is well when it says no in HTTP; the model may be in trouble there.
+    const ofHost = verdict === 'bad' && outcome.kind === 'refused' ? 'good' : verdict
+    if (lease === undefined || lease.probes.host || this.#breaker.state === 'admitting')
+      this.#breaker = this.#turn(this.#breaker, this.#after(this.#breaker, ofHost), undefined)
+    const served = this.#served.get(canonical)
+    if (served) {
+      const before = this.#modelBreakers.get(canonical) ?? freshBreaker
+      // A model whose runner always dies can still be shown.
+      const idle = lease !== undefined && lease.seat === undefined && !served.remote
+      const ofModel = verdict === 'good' && idle ? 'nothing' : verdict
+      if (lease === undefined || lease.probes.model || before.state === 'admitting') {
+        const after = this.#turn(before, this.#after(before, ofModel), canonical)
+        if (after === freshBreaker) this.#modelBreakers.delete(canonical)
+        else this.#modelBreakers.set(canonical, after)
+      }
+    }
     if (verdict === 'bad') {
       this.lastError = sayOutcome(outcome)
-      observer.backendErred(this.name, outcome.kind)
+      this.#doors.observer.backendErred(this.name, outcome.kind)
     }
+  }
+
+  #entered(breaker: Breaker): Breaker {
+    return admitsNow(breaker, this.#doors.clock) ? breakerEntered(breaker) : breaker
+  }
+
+  #after(breaker: Breaker, verdict: Verdict): Breaker {
+    return breakerAfter(breaker, verdict, this.now, this.#doors.breaker, this.#doors.dice)
   }
 
   #turn(before: Breaker, after: Breaker, model: string | undefined): Breaker {
@@ -250,76 +320,119 @@ export class Endpoint implements EndpointView {
     return after
   }
 
-  #fixedSeats(served: ServedModel): number | undefined {
+  /** The smallest number that holds for any of the names of these weights. */
+  #fixedSeats(seatKey: string): number | undefined {
     const { slots } = this.backend
-    if (served.embeddingOnly) return 1 // Ollama forces these to one slot, whatever is set
-    if (typeof slots === 'number') return slots
-    return slots?.get(served.disk.canonical)
+    let fixed: number | undefined
+    for (const [canonical, served] of this.#served) {
+      if (served.seatKey !== seatKey) continue
+      if (served.embeddingOnly) return 1 // Ollama forces these to one slot, whatever is set
+      const own = typeof slots === 'number' ? slots : slots?.get(canonical)
+      if (own !== undefined) fixed = Math.min(own, fixed ?? own)
+    }
+    return fixed
+  }
+
+  #fixSeats(): void {
+    const served = new Set([...this.#served.values()].map(({ seatKey }) => seatKey))
+    for (const [key, seats] of this.#seats) if (served.has(key)) seats.fix(this.#fixedSeats(key))
   }
 
   /** After a reload: what the operator changed holds from now on; seats in use stay in use. */
   reconfigure(backend: Backend): void {
-    const same =
-      this.backend.slots === backend.slots && this.backend.slotsTotal === backend.slotsTotal
     this.backend = backend
-    if (!same) for (const [key, seats] of this.#seats) if (seats.used === 0) this.#seats.delete(key)
+    this.#fixSeats()
   }
+
+  /** It is back: perhaps started anew, with another number of slots. */
+  returned(): void {
+    for (const seats of this.#seats.values()) seats.unlearn()
+  }
+}
+
+/** Whether an attempt was the one let in after a rest: of the backend, of the model there. */
+export interface Probes {
+  readonly host: boolean
+  readonly model: boolean
+}
+
+type Verdict = 'good' | 'bad' | 'nothing'
+
+/** Asks for the time only where it matters. */
+function admitsNow(breaker: Breaker, clock: Clock): boolean {
+  return breaker.state === 'admitting' || admits(breaker, clock.now())
 }
 
 /** One model at one endpoint, as routing sees it: every answer is computed when asked, never stored. */
 export class ServedModel implements ModelView {
-  disk: ModelOnDisk
   readonly #endpoint: Endpoint
+  #disk: ModelOnDisk
+  #seats: Seats | undefined
 
   constructor(endpoint: Endpoint, disk: ModelOnDisk) {
     this.#endpoint = endpoint
-    this.disk = disk
+    this.#disk = disk
+  }
+
+  get disk(): ModelOnDisk {
+    return this.#disk
+  }
+
+  set disk(disk: ModelOnDisk) {
+    if (disk.digest !== this.#disk.digest) this.#seats = undefined
+    this.#disk = disk
   }
 
   get seatKey(): string {
-    return this.disk.digest ?? this.disk.canonical
+    return this.#disk.digest ?? this.#disk.canonical
   }
 
   get digest(): string | undefined {
-    return this.disk.digest
+    return this.#disk.digest
   }
 
   get capabilities(): ReadonlySet<string> | undefined {
-    return this.disk.capabilities
+    return this.#disk.capabilities
+  }
+
+  /** Served by an account elsewhere: there is nothing to load and no slot to wait for. */
+  get remote(): boolean {
+    return this.#disk.remote
   }
 
   get embeddingOnly(): boolean {
-    const { capabilities, canonical } = this.disk
-    if (capabilities === undefined) return soundsLikeEmbedding(canonical)
+    const { capabilities, canonical } = this.#disk
+    if (capabilities === undefined || capabilities.size === 0) return soundsLikeEmbedding(canonical)
     return capabilities.has('embedding') && !capabilities.has('completion')
   }
 
   get resident(): boolean {
-    return this.#endpoint.residentAs(this.disk.canonical)
+    return this.#disk.remote || this.#endpoint.residentAs(this.#disk.canonical)
   }
 
   get contextLoaded(): number | undefined {
-    return this.#endpoint.contextLoaded(this.disk.canonical)
+    return this.#endpoint.contextLoaded(this.#disk.canonical)
   }
 
   get admitting(): boolean {
-    return this.#endpoint.admittingModel(this.disk.canonical)
+    return this.#endpoint.admittingModel(this.#disk.canonical)
   }
 
   get seatFree(): boolean {
-    return this.#endpoint.roomInTotal && this.#endpoint.seatsOf(this).free
+    return this.#disk.remote || (this.#endpoint.roomInTotal && this.#row.free)
   }
 
   get seatToTry(): boolean {
-    return this.#endpoint.roomInTotal && this.#endpoint.seatsOf(this).mayTry(this.#endpoint.now)
+    return this.#endpoint.roomInTotal && this.#row.mayTry(this.#endpoint.now)
   }
 
   get seatsUsed(): number {
-    return this.#endpoint.seatsOf(this).used
+    return this.#row.used
   }
 
-  get seatLimit(): number {
-    return this.#endpoint.seatsOf(this).limit
+  get #row(): Seats {
+    this.#seats ??= this.#endpoint.seatsOf(this)
+    return this.#seats
   }
 }
 

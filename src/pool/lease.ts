@@ -1,6 +1,6 @@
 import type { Figures } from '../core/observer.ts'
 import { blame, type Outcome } from '../core/outcome.ts'
-import type { Endpoint } from './endpoint.ts'
+import type { Endpoint, Probes } from './endpoint.ts'
 import type { Seat } from './seats.ts'
 
 /**
@@ -12,14 +12,17 @@ export class Lease implements Disposable {
   readonly model: string
   /** Undefined for work that takes no seat: show, tags, loads, cloud models. */
   readonly seat: Seat | undefined
+  /** What this one was let in to find out, after a rest. */
+  readonly probes: Probes
   /** Set by whoever uses the lease: called when the probes give the endpoint up before it said a word. */
   onAway: (() => void) | undefined
   #settled = false
 
-  constructor(endpoint: Endpoint, model: string, seat: Seat | undefined) {
+  constructor(endpoint: Endpoint, model: string, seat: Seat | undefined, probes: Probes) {
     this.endpoint = endpoint
     this.model = model
     this.seat = seat
+    this.probes = probes
   }
 
   /**
@@ -44,10 +47,10 @@ export class Lease implements Disposable {
     )
     if (answered && more.figures && more.figures.outputNs > 0)
       this.endpoint.tokensPerSecond.add((more.figures.outputTokens * 1e9) / more.figures.outputNs)
-    if (more.firstByteMs !== undefined) this.endpoint.firstByteMs.add(more.firstByteMs)
+    if (answered && more.firstByteMs !== undefined) this.endpoint.firstByteMs.add(more.firstByteMs)
     const faulty = blame(outcome) === 'backend'
     const nothing = outcome.kind === 'clientLeft' || (faulty && more.forgiven === true)
-    this.endpoint.judge(this.model, outcome, nothing ? 'nothing' : faulty ? 'bad' : 'good')
+    this.endpoint.judge(this.model, outcome, nothing ? 'nothing' : faulty ? 'bad' : 'good', this)
     this.endpoint.settled(this)
   }
 

@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Dice } from '../core/dice.ts'
 import type { Observer } from '../core/observer.ts'
 import type { BreakerSettings } from '../core/settings.ts'
+import type { ModelOnDisk } from './catalogue.ts'
 import { Endpoint } from './endpoint.ts'
 
 export interface PoolDoors {
@@ -19,7 +20,7 @@ export class Pool {
   readonly #listeners = new Set<() => void>()
   readonly #doorsOfEndpoints: PoolDoors & { changed: () => void }
   #list: readonly Endpoint[] = []
-  #servingDigests = new Map<string, string | undefined>()
+  #servingDigests = new Map<string, string>()
 
   constructor(backends: readonly Backend[], doors: PoolDoors) {
     this.#doors = doors
@@ -50,11 +51,14 @@ export class Pool {
     const wanted = new Map(backends.map((backend) => [backend.name, backend]))
     const added: Endpoint[] = []
     const removed: Endpoint[] = []
+    const drained = new Set<string>()
     for (const [name, endpoint] of this.#endpoints) {
       const backend = wanted.get(name)
       if (backend && sameAddress(backend, endpoint.backend)) endpoint.reconfigure(backend)
       else {
         this.#endpoints.delete(name)
+        // A new address is a new server; that the operator drained this name still holds.
+        if (backend && !endpoint.enabled) drained.add(name)
         endpoint.enabled = false
         removed.push(endpoint)
       }
@@ -62,6 +66,7 @@ export class Pool {
     for (const backend of backends) {
       if (this.#endpoints.has(backend.name)) continue
       const endpoint = new Endpoint(backend, this.#doorsOfEndpoints)
+      endpoint.enabled = !drained.has(backend.name)
       this.#endpoints.set(backend.name, endpoint)
       added.push(endpoint)
     }
@@ -112,28 +117,49 @@ function sameAddress(one: Backend, other: Backend): boolean {
  * Two servers may hold different weights under one name. Then the majority of the ready ones serves; a tie goes to the
  * newest, then to the smaller digest, so that every replica of this proxy decides alike.
  */
-function servingDigests(endpoints: readonly Endpoint[]): Map<string, string | undefined> {
-  const votes = new Map<string, Map<string, { count: number; newest: string }>>()
-  for (const endpoint of endpoints) {
-    if (!endpoint.ready || !endpoint.enabled) continue
-    for (const model of endpoint.onDisk.values()) {
-      if (model.digest === undefined) continue
-      const ofName = votes.get(model.canonical) ?? new Map()
-      const vote = ofName.get(model.digest) ?? { count: 0, newest: '' }
+function servingDigests(endpoints: readonly Endpoint[]): Map<string, string> {
+  const serving = new Map<string, string>()
+  for (const [name, models] of conflicts(endpoints)) {
+    const votes = new Map<string, Vote>()
+    for (const { digest, modifiedAt } of models) {
+      if (digest === undefined) continue
+      const vote = votes.get(digest) ?? { digest, count: 0, newestMs: 0 }
       vote.count++
-      if (model.modifiedAt > vote.newest) vote.newest = model.modifiedAt
-      ofName.set(model.digest, vote)
-      votes.set(model.canonical, ofName)
+      // Dates carry the offset of the server's own time zone: as texts they do not compare.
+      vote.newestMs = Math.max(vote.newestMs, Date.parse(modifiedAt) || 0)
+      votes.set(digest, vote)
     }
-  }
-  const serving = new Map<string, string | undefined>()
-  for (const [name, ofName] of votes) {
-    if (ofName.size < 2) continue
-    const [winner] = [...ofName].sort(
-      ([digestA, a], [digestB, b]) =>
-        b.count - a.count || b.newest.localeCompare(a.newest) || digestA.localeCompare(digestB),
-    )
-    serving.set(name, winner?.[0])
+    const winner = [...votes.values()].reduce((one, other) => (beats(other, one) ? other : one))
+    serving.set(name, winner.digest)
   }
   return serving
+}
+
+/** Names under which the endpoints in service list more than one digest. Usually there are none. */
+function conflicts(endpoints: readonly Endpoint[]): Map<string, ModelOnDisk[]> {
+  const voting = endpoints.filter((endpoint) => endpoint.ready && endpoint.enabled)
+  const digests = new Map<string, string>()
+  const found = new Map<string, ModelOnDisk[]>()
+  for (const { onDisk } of voting)
+    for (const { canonical, digest } of onDisk.values()) {
+      if (digest === undefined) continue
+      const before = digests.get(canonical)
+      if (before === undefined) digests.set(canonical, digest)
+      else if (before !== digest) found.set(canonical, [])
+    }
+  for (const [name, models] of found)
+    models.push(...voting.flatMap(({ onDisk }) => onDisk.get(name) ?? []))
+  return found
+}
+
+interface Vote {
+  readonly digest: string
+  count: number
+  newestMs: number
+}
+
+function beats(one: Vote, other: Vote): boolean {
+  if (one.count !== other.count) return one.count > other.count
+  if (one.newestMs !== other.newestMs) return one.newestMs > other.newestMs
+  return one.digest < other.digest
 }

@@ -24,8 +24,10 @@ export interface ProberDoors {
   readonly returned?: (endpoint: Endpoint) => void
 }
 
-/** How many models' details are asked for at once, over the whole fleet; the answers can be large. */
-const showsAtOnce = 4
+/** How many models' details are asked for at once of one backend: a slow one must not hold up the others. */
+const showsAtOnce = 2
+/** More than this in line for one backend are asked for after its next list. */
+const showsWaitingMax = 1_000
 /** A look that somebody waits for (an unknown model) is made at most this often. */
 const urgentEveryMs = 2_000
 
@@ -35,7 +37,6 @@ export class Prober implements Disposable {
   readonly #settings: ProbeSettings
   readonly #doors: ProberDoors
   readonly #beats = new Map<Endpoint, Beat>()
-  readonly #shows = new PQueue({ concurrency: showsAtOnce })
   /** What /api/show told, by digest: the same weights say the same everywhere. */
   readonly #details = new Map<string, ReturnType<typeof readShow>>()
   #stopped = false
@@ -51,14 +52,20 @@ export class Prober implements Disposable {
     const inService = new Set(this.#pool.endpoints)
     for (const [endpoint, beat] of this.#beats)
       if (!inService.has(endpoint)) {
-        beat.timer?.[Symbol.dispose]()
+        end(beat)
         this.#beats.delete(endpoint)
       }
     await Promise.all(
       [...inService]
         .filter((endpoint) => !this.#beats.has(endpoint))
         .map((endpoint) => {
-          this.#beats.set(endpoint, { modelsAtMs: undefined, timer: undefined, looking: undefined })
+          this.#beats.set(endpoint, {
+            modelsAtMs: undefined,
+            urgentAtMs: undefined,
+            timer: undefined,
+            looking: undefined,
+            shows: new PQueue({ concurrency: showsAtOnce }),
+          })
           return this.#turn(endpoint)
         }),
     )
@@ -82,8 +89,9 @@ export class Prober implements Disposable {
         const beat = this.#beats.get(endpoint)
         if (!beat) return undefined
         if (endpoint.health.state === 'away') return undefined
-        if (beat.modelsAtMs !== undefined && now - beat.modelsAtMs < urgentEveryMs)
-          return beat.looking
+        const lastMs = Math.max(beat.modelsAtMs ?? -Infinity, beat.urgentAtMs ?? -Infinity)
+        if (now - lastMs < urgentEveryMs) return beat.looking
+        beat.urgentAtMs = now
         return this.refresh(endpoint)
       }),
     )
@@ -91,30 +99,31 @@ export class Prober implements Disposable {
 
   [Symbol.dispose](): void {
     this.#stopped = true
-    for (const beat of this.#beats.values()) beat.timer?.[Symbol.dispose]()
+    for (const beat of this.#beats.values()) end(beat)
     this.#beats.clear()
-    this.#shows.clear()
   }
 
   async #turn(endpoint: Endpoint): Promise<void> {
     const beat = this.#beats.get(endpoint)
     if (!beat || this.#stopped) return
-    await this.#look(endpoint, beat)
+    const look = await this.#look(endpoint, beat)
     if (this.#stopped || this.#beats.get(endpoint) !== beat) return
+    // Only what is seen on the beat turns its health: looks that clients cause would make `fall` a matter of moments.
+    this.#heard(endpoint, look)
     const { intervalMs, jitter } = this.#settings
     beat.timer = this.#doors.clock.after(jittered(this.#doors.dice, intervalMs, jitter), () => {
       void this.#turn(endpoint)
     })
   }
 
-  #look(endpoint: Endpoint, beat: Beat): Promise<void> {
+  #look(endpoint: Endpoint, beat: Beat): Promise<Look> {
     beat.looking ??= this.#lookNow(endpoint, beat).finally(() => {
       beat.looking = undefined
     })
     return beat.looking
   }
 
-  async #lookNow(endpoint: Endpoint, beat: Beat): Promise<void> {
+  async #lookNow(endpoint: Endpoint, beat: Beat): Promise<Look> {
     const { clock, observer, ask } = this.#doors
     const { timeoutMs, modelsEveryMs } = this.#settings
     const startedMs = clock.now()
@@ -126,67 +135,76 @@ export class Prober implements Disposable {
       const [ps, tags, version] = await Promise.all([
         get('/api/ps'),
         listDue ? get('/api/tags') : undefined,
-        listDue ? get('/api/version') : undefined,
+        // Not worth a backend: stand-ins for Ollama may have none.
+        listDue ? get('/api/version').catch(() => undefined) : undefined,
       ])
       const models = readPs(ps)
       let changed = !sameLoaded(endpoint, models)
-      endpoint.learnInMemory(models)
+      endpoint.learnInMemory(models, startedMs)
       if (listDue) {
         beat.modelsAtMs = startedMs
         endpoint.version = versionOf(version)
-        endpoint.learnOnDisk(this.#withDetails(endpoint, readTags(tags)))
+        endpoint.learnOnDisk(this.#withDetails(endpoint, beat, readTags(tags)))
         changed = true
       }
       observer.probed(endpoint.name, clock.now() - startedMs, true)
-      this.#heard(endpoint, { ok: true })
       if (changed) this.#pool.learned()
+      return { ok: true }
     } catch (error) {
       const reason = error instanceof Error ? error.message : 'no answer'
+      endpoint.lastError = reason
       observer.probed(endpoint.name, clock.now() - startedMs, false)
-      this.#heard(endpoint, { ok: false, reason })
+      return { ok: false, reason }
     }
   }
 
-  #heard(endpoint: Endpoint, look: { ok: true } | { ok: false; reason: string }): void {
+  #heard(endpoint: Endpoint, look: Look): void {
     const before = endpoint.health
     const after = healthAfter(before, look, this.#doors.clock.now(), this.#settings)
     endpoint.health = after
-    if (!look.ok) endpoint.lastError = look.reason
     if (before.state === after.state) return
     this.#doors.observer.backendTurned(endpoint.name, after.state, after.reason)
+    if (before.state === 'away' && after.state === 'ready') endpoint.returned()
     this.#pool.learned()
     if (after.state === 'ready') this.#doors.returned?.(endpoint)
     if (after.state === 'away') for (const lease of [...endpoint.leases]) lease.onAway?.()
   }
 
   /** Older servers list no capabilities: those are asked for one by one, once for each digest. */
-  #withDetails(endpoint: Endpoint, models: readonly ModelOnDisk[]): ModelOnDisk[] {
+  #withDetails(endpoint: Endpoint, beat: Beat, models: readonly ModelOnDisk[]): ModelOnDisk[] {
     return models.map((model) => {
       if (model.capabilities !== undefined || model.digest === undefined) return model
       const known = this.#details.get(model.digest)
       if (known)
         return { ...model, ...known, contextTrained: known.contextTrained ?? model.contextTrained }
-      void this.#askDetails(endpoint, model, model.digest)
+      if (beat.shows.size < showsWaitingMax)
+        void this.#askDetails(endpoint, beat, model, model.digest)
       return model
     })
   }
 
-  async #askDetails(endpoint: Endpoint, model: ModelOnDisk, digest: string): Promise<void> {
+  async #askDetails(
+    endpoint: Endpoint,
+    beat: Beat,
+    model: ModelOnDisk,
+    digest: string,
+  ): Promise<void> {
     // More digests than a fleet has models means that somebody makes them up.
     if (this.#details.size > 10_000) this.#details.clear()
     this.#details.set(digest, { capabilities: undefined, contextTrained: undefined })
     try {
-      const details = await this.#shows.add(() =>
-        this.#doors.ask(endpoint, {
-          method: 'POST',
-          path: '/api/show',
-          body: JSON.stringify({ model: model.canonical }),
-          timeoutMs: this.#settings.timeoutMs,
-        }),
+      const details = readShow(
+        await beat.shows.add(() =>
+          this.#doors.ask(endpoint, {
+            method: 'POST',
+            path: '/api/show',
+            body: JSON.stringify({ model: model.canonical }),
+            timeoutMs: this.#settings.timeoutMs,
+          }),
+        ),
       )
-      this.#details.set(digest, readShow(details))
-      for (const each of this.#pool.endpoints)
-        each.learnOnDisk(this.#withDetails(each, [...each.onDisk.values()]))
+      this.#details.set(digest, details)
+      for (const each of this.#pool.endpoints) each.learnDetails(digest, details)
       this.#pool.learned()
     } catch {
       this.#details.delete(digest) // asked again with the next list
@@ -197,8 +215,18 @@ export class Prober implements Disposable {
 interface Beat {
   /** When the models on disk were last listed. */
   modelsAtMs: number | undefined
+  /** When somebody who named an unknown model last made it look. */
+  urgentAtMs: number | undefined
   timer: Disposable | undefined
-  looking: Promise<void> | undefined
+  looking: Promise<Look> | undefined
+  readonly shows: PQueue
+}
+
+type Look = { readonly ok: true } | { readonly ok: false; readonly reason: string }
+
+function end(beat: Beat): void {
+  beat.timer?.[Symbol.dispose]()
+  beat.shows.clear()
 }
 
 function versionOf(body: unknown): string | undefined {

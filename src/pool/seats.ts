@@ -6,16 +6,37 @@ import type { Figures } from '../core/observer.ts'
  * really served beside the others shows no hidden wait in its durations; one that sat in Ollama's queue does.
  */
 export class Seats {
-  readonly #fixed: number | undefined
+  #fixed: number | undefined
   #known: number
   #used = 0
   #try: Try | undefined
   #tryAfterMs = 0
   #pauseMs = pauseMsFirst
+  #pauseMsUnclear = pauseMsUnclearFirst
+  /** Requests in a row that took the last seat and were kept waiting behind it. */
+  #heldUp = 0
 
   constructor(fixed: number | undefined) {
     this.#fixed = fixed
     this.#known = fixed ?? 1
+  }
+
+  /** The operator's number changed, or went away: holds from now on; seats in use stay in use. */
+  fix(fixed: number | undefined): void {
+    if (fixed === this.#fixed) return
+    this.#fixed = fixed
+    this.#known = fixed ?? 1
+    this.#try = undefined
+  }
+
+  /** The server may have been started anew, with another number: what was learned is learned again. */
+  unlearn(): void {
+    if (this.#fixed !== undefined) return
+    this.#known = 1
+    this.#try = undefined
+    this.#tryAfterMs = 0
+    this.#pauseMs = pauseMsFirst
+    this.#pauseMsUnclear = pauseMsUnclearFirst
   }
 
   get used(): number {
@@ -49,11 +70,11 @@ export class Seats {
   take(nowMs: number, asTry: boolean): Seat | undefined {
     if (this.free) {
       this.#used++
-      return new Seat(this, nowMs, false)
+      return new Seat(this, nowMs, false, !this.free)
     }
     if (!asTry || !this.mayTry(nowMs)) return undefined
     this.#used++
-    const seat = new Seat(this, nowMs, true)
+    const seat = new Seat(this, nowMs, true, false)
     this.#try = { seat, startedMs: nowMs, neighbourEndedMs: undefined }
     return seat
   }
@@ -62,39 +83,61 @@ export class Seats {
   back(seat: Seat, nowMs: number, served: Served | undefined): void {
     this.#used--
     const trial = this.#try
-    if (!trial) return
-    if (trial.seat !== seat) {
-      trial.neighbourEndedMs ??= nowMs
+    if (trial?.seat !== seat) {
+      if (trial) trial.neighbourEndedMs ??= nowMs
+      else if (seat.isLast) this.#doubt(nowMs, served)
       return
     }
     this.#try = undefined
-    switch (judgeTry(trial.startedMs, trial.neighbourEndedMs ?? nowMs, served)) {
+    switch (judgeTry({ ...trial, endedMs: nowMs }, served)) {
       case 'free':
         this.#known++
         this.#pauseMs = pauseMsFirst
+        this.#pauseMsUnclear = pauseMsUnclearFirst
         this.#tryAfterMs = nowMs
         return
       case 'hidden':
-        this.#tryAfterMs = nowMs + this.#pauseMs
-        this.#pauseMs = Math.min(this.#pauseMs * 2, pauseMsMax)
+        this.#pause(nowMs)
         return
       case 'unclear':
-        this.#tryAfterMs = nowMs + pauseMsUnclear
+        this.#tryAfterMs = nowMs + this.#pauseMsUnclear
+        this.#pauseMsUnclear = Math.min(this.#pauseMsUnclear * 2, pauseMsUnclearMax)
     }
+  }
+
+  /** What was learned may have been wrong, or true only until the server was started anew. */
+  #doubt(nowMs: number, served: Served | undefined): void {
+    const hiddenMs = served && hiddenMsOf(served)
+    if (!this.learned || this.#known === 1 || hiddenMs === undefined) return
+    const totalMs = (served?.figures?.totalNs ?? 0) / 1e6
+    const isHeldUp = hiddenMs > Math.max(heldUpMsMin, heldUpShareMin * totalMs)
+    this.#heldUp = isHeldUp ? this.#heldUp + 1 : 0
+    if (this.#heldUp < heldUpMax) return
+    this.#heldUp = 0
+    this.#known--
+    this.#pause(nowMs)
+  }
+
+  #pause(nowMs: number): void {
+    this.#tryAfterMs = nowMs + this.#pauseMs
+    this.#pauseMs = Math.min(this.#pauseMs * 2, pauseMsMax)
   }
 }
 
 /** One seat, held. Giving it back twice is giving it back once. */
 export class Seat {
   readonly isTry: boolean
+  /** Nobody could have another beside it, as far as is known. */
+  readonly isLast: boolean
   readonly #row: Seats
   readonly #takenMs: number
   #held = true
 
-  constructor(row: Seats, takenMs: number, isTry: boolean) {
+  constructor(row: Seats, takenMs: number, isTry: boolean, isLast: boolean) {
     this.#row = row
     this.#takenMs = takenMs
     this.isTry = isTry
+    this.isLast = isLast
   }
 
   get takenMs(): number {
@@ -118,6 +161,7 @@ export interface Served {
 interface Try {
   readonly seat: Seat
   readonly startedMs: number
+  /** When the first of the others gave its seat back. */
   neighbourEndedMs: number | undefined
 }
 
@@ -126,26 +170,44 @@ const seatsLearnedMax = 64
 /** After a try that showed a hidden wait the next comes later, and later still. */
 const pauseMsFirst = 30_000
 const pauseMsMax = 600_000
-const pauseMsUnclear = 2_000
-/** Below this a neighbour's rest is too short to tell waiting from overhead. */
+/** A try that told nothing (its client left) is soon made again; many that told nothing are not worth the trouble. */
+const pauseMsUnclearFirst = 2_000
+const pauseMsUnclearMax = 60_000
+/** Below this, or this share of the try, a neighbour's rest is too short to tell waiting from overhead. */
 const overlapMsMin = 20
+const overlapShareMin = 0.1
+/** Waits beyond this, and this share of the whole, in so many requests in a row: the last seat was one too many. */
+const heldUpMsMin = 50
+const heldUpShareMin = 0.1
+const heldUpMax = 2
 
 /**
  * Did the extra request run beside the others? `total − load − prefill − decode` is the time that Ollama kept it
  * waiting for a slot. More than a fifth of the time that the first neighbour still ran means that it waited for it.
+ * Without those figures: one that was whole while all the others still ran needed none of their slots.
  */
 export function judgeTry(
-  startedMs: number,
-  neighbourEndedMs: number,
+  {
+    startedMs,
+    endedMs,
+    neighbourEndedMs,
+  }: { startedMs: number; endedMs: number; neighbourEndedMs: number | undefined },
   served: Served | undefined,
 ): 'free' | 'hidden' | 'unclear' {
-  const overlapMs = neighbourEndedMs - startedMs
-  if (!served || overlapMs < overlapMsMin) return 'unclear'
-  if (served.figures && served.figures.totalNs > 0) {
-    const { totalNs, loadNs, promptNs, outputNs } = served.figures
-    const hiddenMs = (totalNs - loadNs - promptNs - outputNs) / 1e6
+  const overlapMs = (neighbourEndedMs ?? endedMs) - startedMs
+  if (!served || overlapMs < Math.max(overlapMsMin, overlapShareMin * (endedMs - startedMs)))
+    return 'unclear'
+  const hiddenMs = hiddenMsOf(served)
+  if (hiddenMs !== undefined) {
     return hiddenMs > Math.max(10, 0.2 * overlapMs) ? 'hidden' : 'free'
   }
+  if (neighbourEndedMs === undefined) return 'free'
   if (served.firstByteMs === undefined) return 'unclear'
   return served.firstByteMs < 0.8 * overlapMs ? 'free' : 'hidden'
+}
+
+/** How long Ollama kept it waiting for a slot; undefined when its answer does not tell the parts. */
+function hiddenMsOf({ figures }: Served): number | undefined {
+  if (!figures || figures.promptNs + figures.outputNs === 0) return undefined
+  return (figures.totalNs - figures.loadNs - figures.promptNs - figures.outputNs) / 1e6
 }

@@ -93,13 +93,8 @@ export class Queue {
   /** Seats of loaded models, else one for each backend that could load something. */
   capacity(): number {
     let seats = 0
-    for (const endpoint of this.#pool.endpoints) {
-      if (!endpoint.enabled || !endpoint.ready) continue
-      let own = 0
-      for (const row of endpoint.seatRows()) if (endpoint.residentAs(row.model)) own += row.limit
-      const total = endpoint.backend.slotsTotal
-      seats += Math.max(1, total === undefined ? own : Math.min(own, total))
-    }
+    for (const endpoint of this.#pool.endpoints)
+      if (endpoint.enabled && endpoint.ready) seats += endpoint.capacity
     return seats
   }
 
@@ -123,7 +118,7 @@ export class Queue {
   async lease(exchange: Exchange): Promise<Lease> {
     const need = this.#needOf(exchange)
     // Nobody in line could use what is free now (or they would have it), so a newcomer overtakes nobody.
-    const now = this.#walkDue && this.#line.size > 0 ? undefined : this.#tryNow(need)
+    const now = this.#walkDue && this.#line.size > 0 ? undefined : this.#tryNow(need, 'newcomer')
     if (now?.kind === 'nobody') throw new NobodyCan(now.bars)
     if (now?.kind === 'taken') return now.lease
     return await this.#wait(exchange, need)
@@ -135,9 +130,15 @@ export class Queue {
 
   #tryNow(
     need: Need,
+    who: 'newcomer' | 'waiter',
   ): { kind: 'taken'; lease: Lease } | { kind: 'wait' } | (Choice & { kind: 'nobody' }) {
     const choice = choose(this.#pool.endpoints, need, this.#turns, this.#routing)
     if (choice.kind !== 'take') return choice
+    // A try comes due by time alone: then it is for who waits, and the newcomer stands behind them.
+    if (choice.asTry && who === 'newcomer' && this.#line.size > 0) {
+      this.#walkSoon()
+      return { kind: 'wait' }
+    }
     const endpoint = this.#pool.endpoint(choice.endpoint)
     const lease = endpoint?.take(need.model, { seat: need.seat, asTry: choice.asTry })
     return lease ? { kind: 'taken', lease } : { kind: 'wait' }
@@ -234,9 +235,9 @@ export class Queue {
       if (stuck.size >= this.#byKey.size) return
       this.#renew(waiting)
       if (stuck.has(waiting.key)) continue
-      const result = this.#tryNow(waiting.need)
+      const result = this.#tryNow(waiting.need, 'waiter')
       if (result.kind === 'taken') {
-        this.#leave(waiting)
+        if (this.#line.served(waiting)) this.#countOut(waiting.key)
         waiting.serve(result.lease)
       } else if (result.kind === 'nobody' && !mayComeBack(result.bars)) {
         waiting.giveUp(new NobodyCan(result.bars))

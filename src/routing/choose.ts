@@ -1,6 +1,6 @@
 import type { EndpointView } from '../core/endpoint-view.ts'
 import type { RoutingSettings } from '../core/settings.ts'
-import { type Bar, barOf, contextAt } from './filters.ts'
+import { type Bar, barOf, contextAt, isCapable } from './filters.ts'
 import type { Need } from './need.ts'
 import { type Candidate, pick, type Turns } from './pickers.ts'
 
@@ -22,47 +22,75 @@ export function choose(
   turns: Turns,
   settings: RoutingSettings,
 ): Choice {
-  let able: EndpointView[] = []
-  const bars = new Map<string, Bar>()
-  for (const endpoint of endpoints) {
-    const bar = barOf(endpoint, need)
-    if (bar === undefined) able.push(endpoint)
-    else bars.set(endpoint.name, bar)
-  }
-  if (able.length === 0) return { kind: 'nobody', bars }
-  if (need.cloud) {
-    const listing = able.filter((endpoint) => endpoint.model(need.model))
-    if (listing.length > 0) able = listing
-  }
-  able = withRoomFor(able, need)
+  let able = ableOf(endpoints, need)
+  if (able.length === 0) able = whoCanOnlySayNo(endpoints, need)
+  if (able.length === 0) return { kind: 'nobody', bars: barsOf(endpoints, need) }
+  able = need.cloud ? listingFirst(able) : withRoomFor(able, need)
 
-  const free: Candidate[] = []
-  for (const endpoint of able) {
-    const model = endpoint.model(need.model)
-    if (!need.seat || model === undefined || model.seatFree) free.push({ endpoint, model })
-  }
+  const free = need.seat ? able.filter(({ model }) => model?.seatFree) : able
   const now = pick(free, need, turns, settings)
   if (now) return { kind: 'take', endpoint: now.endpoint.name, asTry: false }
 
-  const beyond: Candidate[] = []
-  for (const endpoint of able) {
-    const model = endpoint.model(need.model)
-    // Only beside requests that run on a loaded model is a try worth anything.
-    if (model?.seatToTry && model.resident) beyond.push({ endpoint, model })
-  }
+  // Only beside requests that run on a loaded model is a try worth anything.
+  const beyond = able.filter(({ model }) => model?.seatToTry && model.resident)
   const tried = pick(beyond, need, turns, settings)
   if (tried) return { kind: 'take', endpoint: tried.endpoint.name, asTry: true }
   return { kind: 'wait' }
+}
+
+function ableOf(endpoints: readonly EndpointView[], need: Need): Candidate[] {
+  const able: Candidate[] = []
+  for (const endpoint of endpoints) {
+    const model = endpoint.model(need.model)
+    if (barOf(endpoint, model, need) === undefined) able.push({ endpoint, model })
+  }
+  return able
+}
+
+function barsOf(endpoints: readonly EndpointView[], need: Need): Map<string, Bar> {
+  const bars = new Map<string, Bar>()
+  for (const endpoint of endpoints) {
+    const bar = barOf(endpoint, endpoint.model(need.model), need)
+    if (bar !== undefined) bars.set(endpoint.name, bar)
+  }
+  return bars
+}
+
+/**
+ * A model that can not do what is asked, wherever it is: one that has it says so, in the very words of Ollama. Not
+ * while somebody has it who can, and is only away for now or has failed already.
+ */
+function whoCanOnlySayNo(endpoints: readonly EndpointView[], need: Need): Candidate[] {
+  if (need.capabilities.length === 0) return []
+  const capable = endpoints.some((endpoint) => {
+    const model = endpoint.model(need.model)
+    if (!model || !isCapable(model, need)) return false
+    const bar = barOf(endpoint, model, need)
+    return bar === 'tried' || bar === 'away' || bar === 'draining' || bar === 'resting'
+  })
+  return capable ? [] : ableOf(endpoints, { ...need, capabilities: [] })
+}
+
+/** A cloud model needs no copy on disk, only a server that is signed in: who lists it probably is. */
+function listingFirst(able: Candidate[]): Candidate[] {
+  const listing = able.filter(({ model }) => model !== undefined)
+  return listing.length > 0 ? listing : able
 }
 
 /**
  * Those whose context holds the prompt. When none does, those with the largest: Ollama cuts such a prompt by itself,
  * and refusing here what a single server would answer is no improvement.
  */
-function withRoomFor(able: EndpointView[], need: Need): EndpointView[] {
+function withRoomFor(able: Candidate[], need: Need): Candidate[] {
   if (need.promptTokens === 0 || able.length < 2) return able
-  const fitting = able.filter((endpoint) => contextAt(endpoint, need) >= need.promptTokens)
-  if (fitting.length > 0) return fitting
-  const largest = Math.max(...able.map((endpoint) => contextAt(endpoint, need)))
-  return able.filter((endpoint) => contextAt(endpoint, need) === largest)
+  let largest = 0
+  let fitting = 0
+  for (const { endpoint, model } of able) {
+    const context = contextAt(endpoint, model)
+    if (context > largest) largest = context
+    if (context >= need.promptTokens) fitting++
+  }
+  if (fitting === able.length) return able
+  const enough = Math.min(need.promptTokens, largest)
+  return able.filter(({ endpoint, model }) => contextAt(endpoint, model) >= enough)
 }

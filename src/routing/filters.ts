@@ -1,4 +1,4 @@
-import type { EndpointView } from '../core/endpoint-view.ts'
+import type { EndpointView, ModelView } from '../core/endpoint-view.ts'
 import type { Need } from './need.ts'
 
 /** Why an endpoint can not serve a need; the words that an operator reads in a refusal. */
@@ -14,8 +14,11 @@ export type Bar =
   | 'noLabel'
 
 /** Undefined: it can serve, though perhaps not now. Whether a seat is free is another question. */
-export function barOf(endpoint: EndpointView, need: Need): Bar | undefined {
-  const model = endpoint.model(need.model)
+export function barOf(
+  endpoint: EndpointView,
+  model: ModelView | undefined,
+  need: Need,
+): Bar | undefined {
   // A cloud model needs no copy on disk, only a server that is signed in; who lists it comes first (choose).
   if (!model && !need.cloud) return 'noModel'
   if (need.pinned !== undefined && need.pinned !== endpoint.name) return 'notPinned'
@@ -23,17 +26,19 @@ export function barOf(endpoint: EndpointView, need: Need): Bar | undefined {
   if (!endpoint.enabled) return 'draining'
   if (!endpoint.ready) return 'away'
   if (need.labels.some((label) => !endpoint.labels.includes(label))) return 'noLabel'
-  if (!model) return undefined
+  if (!model) return endpoint.admitting ? undefined : 'resting'
   if (need.digest !== undefined && model.digest !== undefined && model.digest !== need.digest)
     return 'otherWeights'
-  const { capabilities } = model
-  if (capabilities && need.capabilities.some((each) => !capabilities.has(each)))
-    return 'noCapability'
   if (!model.admitting) return 'resting'
-  return undefined
+  return isCapable(model, need) ? undefined : 'noCapability'
+}
+
+/** As far as the server said: nothing is ruled out that nobody spoke of. */
+export function isCapable({ capabilities }: ModelView, need: Need): boolean {
+  return capabilities === undefined || need.capabilities.every((each) => capabilities.has(each))
 }
 
 /** Tokens of context that a request for this model gets there. */
-export function contextAt(endpoint: EndpointView, need: Need): number {
-  return endpoint.model(need.model)?.contextLoaded ?? endpoint.contextDefault
+export function contextAt(endpoint: EndpointView, model: ModelView | undefined): number {
+  return model?.contextLoaded ?? endpoint.contextDefault
 }

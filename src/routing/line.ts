@@ -20,15 +20,21 @@ export interface Waiter {
  */
 export class Line<W extends Waiter> {
   readonly #acrossTenants: boolean
-  readonly #waiting: W[] = []
+  /** The places, first one first, each with the waiter that owns it; a waiter may stand in another of its tenant. */
+  readonly #places: W[] = []
+  /** Oldest first, with the number of its arrival. */
+  readonly #arrivals = new Map<W, number>()
   readonly #counts: Record<Priority, number> = { interactive: 0, normal: 0, batch: 0 }
+  #arrived = 0
+  /** Worked out when asked for, kept until somebody comes or goes. */
+  #order: readonly W[] | undefined
 
   constructor(acrossTenants: boolean) {
     this.#acrossTenants = acrossTenants
   }
 
   get size(): number {
-    return this.#waiting.length
+    return this.#places.length
   }
 
   byPriority(): Readonly<Record<Priority, number>> {
@@ -36,60 +42,92 @@ export class Line<W extends Waiter> {
   }
 
   join(waiter: W): void {
-    this.#waiting.push(waiter)
+    this.#places.push(waiter)
+    this.#arrivals.set(waiter, this.#arrived++)
     this.#counts[waiter.priority]++
+    this.#order = undefined
   }
 
+  /** It gave up: its own place goes with it. */
   leave(waiter: W): boolean {
-    const index = this.#waiting.indexOf(waiter)
-    if (index < 0) return false
-    this.#waiting.splice(index, 1)
+    if (!this.#arrivals.delete(waiter)) return false
+    this.#places.splice(this.#places.indexOf(waiter), 1)
     this.#counts[waiter.priority]--
+    this.#order = undefined
+    return true
+  }
+
+  /**
+   * It was served: the place in which it stood is used up. Whose place that was takes over the other's, or a tenant
+   * could use one early place again and again, and others behind it would wait for ever.
+   */
+  served(waiter: W): boolean {
+    if (!this.#arrivals.has(waiter)) return false
+    const own = this.#places.indexOf(waiter)
+    const stood = this.#places.indexOf(this.#ownerOfPlaceOf(waiter))
+    this.#places[own] = this.#places[stood]!
+    this.#places.splice(stood, 1)
+    this.#arrivals.delete(waiter)
+    this.#counts[waiter.priority]--
+    this.#order = this.#order?.filter((each) => each !== waiter)
     return true
   }
 
   /** In arrival order. */
-  waiters(): readonly W[] {
-    return this.#waiting
+  waiters(): Iterable<W> {
+    return this.#arrivals.keys()
   }
 
   oldestSinceMs(): number | undefined {
-    return this.#waiting[0]?.sinceMs
+    for (const waiter of this.#arrivals.keys()) return waiter.sinceMs
+    return undefined
   }
 
   /** In the order in which seats are offered. */
-  inOrder(): W[] {
-    if (this.#counts.normal === this.#waiting.length) return [...this.#waiting]
-    const order: W[] = []
-    for (const band of this.#bands()) order.push(...permutedByTenant(band))
-    return order
+  inOrder(): readonly W[] {
+    this.#order ??=
+      this.#counts.normal === this.#places.length ? [...this.#places] : this.#ordered()
+    return this.#order
   }
 
-  #bands(): W[][] {
-    const place = (waiter: W) =>
-      waiter.priority === 'batch'
-        ? 2
-        : waiter.priority === 'interactive' && this.#acrossTenants
-          ? 0
-          : 1
-    return [0, 1, 2].map((band) => this.#waiting.filter((waiter) => place(waiter) === band))
+  #ordered(): W[] {
+    const bands: W[][] = [[], [], []]
+    for (const waiter of this.#places) bands[this.#bandOf(waiter)]!.push(waiter)
+    return bands.flatMap((band) => this.#permutedByTenant(band))
+  }
+
+  #bandOf({ priority }: W): number {
+    if (priority === 'batch') return 2
+    return priority === 'interactive' && this.#acrossTenants ? 0 : 1
+  }
+
+  /** Each tenant keeps its places; its most urgent request stands in the first of them. */
+  #permutedByTenant(band: readonly W[]): W[] {
+    const ofTenant = new Map<string, W[]>()
+    for (const waiter of band) {
+      const own = ofTenant.get(waiter.tenant)
+      if (own) own.push(waiter)
+      else ofTenant.set(waiter.tenant, [waiter])
+    }
+    for (const own of ofTenant.values()) this.#sort(own).reverse()
+    return band.map(({ tenant }) => ofTenant.get(tenant)!.pop()!)
+  }
+
+  #ownerOfPlaceOf(waiter: W): W {
+    const band = this.#bandOf(waiter)
+    const owners = this.#places.filter(
+      (each) => each.tenant === waiter.tenant && this.#bandOf(each) === band,
+    )
+    return owners[this.#sort([...owners]).indexOf(waiter)]!
+  }
+
+  #sort(ofOneTenant: W[]): W[] {
+    return ofOneTenant.sort(
+      (a, b) =>
+        urgency[a.priority] - urgency[b.priority] ||
+        this.#arrivals.get(a)! - this.#arrivals.get(b)!,
+    )
   }
 }
 
-/** Each tenant keeps its places; its most urgent request stands in the first of them. */
-function permutedByTenant<W extends Waiter>(band: readonly W[]): W[] {
-  const ofTenant = new Map<string, W[]>()
-  for (const waiter of band) {
-    const own = ofTenant.get(waiter.tenant)
-    if (own) own.push(waiter)
-    else ofTenant.set(waiter.tenant, [waiter])
-  }
-  const next = new Map<string, number>()
-  for (const own of ofTenant.values())
-    own.sort((a, b) => priorities.indexOf(a.priority) - priorities.indexOf(b.priority))
-  return band.map(({ tenant }) => {
-    const index = next.get(tenant) ?? 0
-    next.set(tenant, index + 1)
-    return ofTenant.get(tenant)![index]!
-  })
-}
+const urgency: Readonly<Record<Priority, number>> = { interactive: 0, normal: 1, batch: 2 }

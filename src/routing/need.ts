@@ -21,14 +21,17 @@ export interface Need {
   readonly not: ReadonlySet<string>
 }
 
+/** Contexts that people and Ollama set are multiples of this. */
+const contextStep = 1_024
+
 /** Two needs with one key can use exactly the same seats. */
 export function needKey(need: Need): string {
   return [
     need.model,
     need.capabilities.join('+'),
     need.labels.join('+'),
-    // Prompts are told apart by size only as far as contexts are.
-    Math.ceil(Math.log2(need.promptTokens + 1)),
+    // Prompts are told apart by size only as far as contexts are, which come in steps.
+    Math.ceil(need.promptTokens / contextStep),
     need.digest ?? '',
     need.seat,
     need.work,

@@ -10,24 +10,23 @@ export interface Candidate {
 }
 
 /**
- * What pickers remember between two picks: how much each endpoint has been given. Ties go round by it, or the first
- * endpoint in the file would carry every quiet hour alone.
+ * What pickers remember between two picks: each endpoint's turns, on a scale on which every turn is as long as one
+ * divided by the endpoint's share (start-time fair queueing). Ties go round by it, or the first endpoint in the file
+ * would carry every quiet hour alone. Who is new, or was away or full for a while, goes on where the others are now:
+ * what it missed it does not get all at once.
  */
 export class Turns {
-  readonly #given = new Map<string, number>()
+  readonly #endsAt = new WeakMap<EndpointView, number>()
+  #now = 0
 
-  /** Work given so far, in picks divided by weight (stride scheduling). */
-  given(name: string): number {
-    return this.#given.get(name) ?? 0
+  /** Where the endpoint's next turn would begin; who has the lowest is due. */
+  nextOf(endpoint: EndpointView): number {
+    return Math.max(this.#now, this.#endsAt.get(endpoint) ?? 0)
   }
 
-  /** One more pick. A newcomer starts level with the least served of the others, not from nought. */
-  took(name: string, weight: number, among: readonly Candidate[]): void {
-    const least = Math.min(
-      ...among.map(({ endpoint }) => this.#given.get(endpoint.name) ?? Number.POSITIVE_INFINITY),
-    )
-    const before = this.#given.get(name) ?? (Number.isFinite(least) ? least : 0)
-    this.#given.set(name, before + 1 / weight)
+  took(endpoint: EndpointView, share: number): void {
+    this.#now = this.nextOf(endpoint)
+    this.#endsAt.set(endpoint, this.#now + 1 / share)
   }
 }
 
@@ -40,19 +39,15 @@ export const pickers: Readonly<Record<PickerName, Picker>> = {
   /** Loaded and free, then free, then busy; among equals the least in flight; ties go round. */
   'least-busy': ({ endpoint, model }, _need, turns) => [
     ...leastBusy(endpoint, model),
-    turns.given(endpoint.name),
+    turns.nextOf(endpoint),
   ],
-  'round-robin': ({ endpoint }, _need, turns) => [turns.given(endpoint.name) * endpoint.weight],
-  weighted: ({ endpoint }, _need, turns) => [turns.given(endpoint.name)],
+  'round-robin': ({ endpoint }, _need, turns) => [turns.nextOf(endpoint)],
+  weighted: ({ endpoint }, _need, turns) => [turns.nextOf(endpoint)],
   /** The operator's order for this kind of work; everybody else after them, least busy first. */
   capability: ({ endpoint, model }, need, turns, settings) => {
     const order = settings.preferences[need.work] ?? []
     const place = order.indexOf(endpoint.name)
-    return [
-      place < 0 ? order.length : place,
-      ...leastBusy(endpoint, model),
-      turns.given(endpoint.name),
-    ]
+    return [place < 0 ? order.length : place, ...leastBusy(endpoint, model), turns.nextOf(endpoint)]
   },
 }
 
@@ -67,23 +62,24 @@ export function pick(
   turns: Turns,
   settings: RoutingSettings,
 ): Candidate | undefined {
-  let best: Candidate | undefined
-  let bestRank: Rank = []
-  for (const candidate of candidates) {
-    const rank = pickers[settings.picker](candidate, need, turns, settings)
-    if (best === undefined || before(rank, bestRank)) {
-      best = candidate
-      bestRank = rank
+  let best = candidates[0]
+  if (best === undefined) return undefined
+  const rankOf = pickers[settings.picker]
+  if (candidates.length > 1) {
+    let bestRank = rankOf(best, need, turns, settings)
+    for (const candidate of candidates) {
+      const rank = rankOf(candidate, need, turns, settings)
+      if (isBefore(rank, bestRank)) {
+        best = candidate
+        bestRank = rank
+      }
     }
   }
-  if (best) turns.took(best.endpoint.name, best.endpoint.weight, candidates)
+  turns.took(best.endpoint, settings.picker === 'round-robin' ? 1 : best.endpoint.weight)
   return best
 }
 
-function before(one: Rank, other: Rank): boolean {
-  for (const [index, value] of one.entries()) {
-    const against = other[index] ?? 0
-    if (value !== against) return value < against
-  }
+function isBefore(one: Rank, other: Rank): boolean {
+  for (let at = 0; at < one.length; at++) if (one[at] !== other[at]) return one[at]! < other[at]!
   return false
 }

@@ -89,6 +89,18 @@ function readable(line: string): string {
   const mark = Number(level) >= 40 ? '!' : ' '
   const words = Object.entries(fields)
     .filter(([, value]) => value !== undefined && value !== '')
-    .map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .map(([key, value]) => `${key}=${typeof value === 'string' ? plain(value) : quoted(value)}`)
   return `${String(time).slice(11, 19)} ${mark} ${String(msg)} ${words.join(' ')}\n`
+}
+
+/** Names come from clients and backends: a line break or an escape sequence in one must not reach a terminal. */
+function plain(text: string): string {
+  return /[\p{Cc}\p{Cf}]/u.test(text) ? quoted(text) : text
+}
+
+function quoted(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[\p{Cc}\p{Cf}]/gu,
+    (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }

@@ -42,7 +42,7 @@ const firstTokenBuckets = [
   160, 320,
 ]
 const sizeBuckets = [256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 16_777_216, 268_435_456]
-/** Models beyond this fold to `other`: a name is the client's to choose, and every one costs memory here. */
+/** Models beyond this, and names that no backend knows, fold to `other`: every series costs memory here. */
 const modelsMax = 500
 /** Rendering thousands of series takes milliseconds of every stream's time; one text serves all who ask in a second. */
 const renderEveryMs = 1_000
@@ -179,18 +179,18 @@ export function createMetrics(
   ]
 
   const models = new Set<string>()
-  const modelLabel = (model: string) => {
-    if (model === '' || models.has(model)) return model
-    if (models.size >= modelsMax) return 'other'
-    models.add(model)
-    return model
+  const listed = (model: string) => {
+    if (models.size < modelsMax) models.add(model)
+    return modelLabel(model)
   }
+  const modelLabel = (model: string) => (model === '' || models.has(model) ? model : 'other')
 
   function takeSnapshot(): void {
     for (const each of momentary) each.reset()
     const now = snapshot()
+    for (const { onDisk } of now.endpoints) for (const model of onDisk) listed(model)
     for (const [model, count] of Object.entries(now.queueByModel))
-      depth.set({ model: modelLabel(model) }, count)
+      depth.inc({ model: modelLabel(model) }, count)
     oldest.set(now.queueOldestS)
     held.set({ where: 'memory' }, now.heldBytes.memory)
     held.set({ where: 'disk' }, now.heldBytes.disk)
@@ -205,15 +205,15 @@ export function createMetrics(
       if (endpoint.tokensPerSecond !== undefined) speed.set({ backend }, endpoint.tokensPerSecond)
       if (endpoint.firstByteS !== undefined) ttft.set({ backend }, endpoint.firstByteS)
       for (const row of endpoint.seats) {
-        seats.set({ backend, model: modelLabel(row.model) }, row.limit)
-        used.set({ backend, model: modelLabel(row.model) }, row.used)
+        seats.inc({ backend, model: modelLabel(row.model) }, row.limit)
+        used.inc({ backend, model: modelLabel(row.model) }, row.used)
       }
       for (const model of endpoint.onDisk) installed.set({ backend, model: modelLabel(model) }, 1)
       for (const { model, bytes, vram } of endpoint.inMemory) {
         resident.set({ backend, model: modelLabel(model) }, 1)
         if (bytes !== undefined && vram !== undefined) {
-          memory.set({ backend, model: modelLabel(model), where: 'vram' }, vram)
-          memory.set({ backend, model: modelLabel(model), where: 'ram' }, Math.max(0, bytes - vram))
+          memory.inc({ backend, model: modelLabel(model), where: 'vram' }, vram)
+          memory.inc({ backend, model: modelLabel(model), where: 'ram' }, Math.max(0, bytes - vram))
         }
       }
       connections.set({ backend, state: 'idle' }, endpoint.connections.idle)
@@ -231,7 +231,8 @@ export function createMetrics(
       exchangeStarted: (api, op) => inFlight.inc({ api, op }),
       exchangeEnded(fact) {
         const { family: api, op, backend } = fact
-        const model = modelLabel(fact.model)
+        // A name that nobody served is only a word of the client's: it earns no series of its own.
+        const model = fact.ending === 'ok' ? listed(fact.model) : modelLabel(fact.model)
         inFlight.dec({ api, op })
         requests.inc({ api, op, model, backend, outcome: fact.ending })
         bodyIn.observe({ api, op }, fact.bytesIn)
@@ -259,9 +260,9 @@ export function createMetrics(
       breakerTurned: (backend, _model, to) => turns.inc({ backend, to }),
       backendErred: (backend, kind) => errors.inc({ backend, kind }),
       loaded(backend, model, result, tookMs) {
-        loads.inc({ backend, model: modelLabel(model), result })
-        if (result !== 'error')
-          loadTook.observe({ backend, model: modelLabel(model) }, tookMs / 1_000)
+        const label = result === 'error' ? modelLabel(model) : listed(model)
+        loads.inc({ backend, model: label, result })
+        if (result !== 'error') loadTook.observe({ backend, model: label }, tookMs / 1_000)
       },
     },
     async render() {
