@@ -1,16 +1,15 @@
 import { Failure } from '../core/failure.ts'
 import { readAsk } from '../dialects/ask.ts'
-import { errorAnswer } from '../dialects/errors.ts'
 import { findRoute } from '../dialects/routes.ts'
 import { scanBody } from '../dialects/scan.ts'
 import { tenantOf } from '../guard/tenant.ts'
-import { ClientGone, type HeldBody, takeBody } from '../proxy/body.ts'
+import { type HeldBody, takeBody } from '../proxy/body.ts'
 import { HttpClientSide } from '../proxy/client-side.ts'
 import { Exchange } from '../proxy/exchange.ts'
 import type { HttpDoors } from './doors.ts'
-import { answerEarly } from './early-end.ts'
 import type { Visit } from './front.ts'
 import { type GenerateRequest, readGenerate } from './generate-request.ts'
+import { refuseUnread } from './refuse.ts'
 import { type Wishes, wishesOf } from './wishes.ts'
 
 /** `POST /generate`: the entry of the seed. One prompt, one answer, errors as problem JSON. */
@@ -27,7 +26,8 @@ export class GenerateSurface {
         throw new Failure('method_not_allowed', `${visit.request.method} /generate is not there`)
       await this.#generate(visit)
     } catch (error) {
-      this.#refuse(visit, error)
+      const allow = visit.request.method === 'POST' ? [] : ['Allow', 'POST']
+      refuseUnread(visit, this.#doors, { family: 'own', op: 'generate' }, error, allow)
     }
   }
 
@@ -35,6 +35,9 @@ export class GenerateSurface {
     const { bodies, server, clock } = this.#doors
     const wishes = wishesOf(visit.request.headers, visit.arrivedMs)
     using body = await takeBody(visit.request, bodies, () => {})
+    // This one is read whole, so a spooled body counts against memory as well.
+    using share = bodies.memory()
+    if (!body.bytes) share.grow(body.size)
     const request = readGenerate(await wholeOf(body))
     const exchange = this.#exchange(visit, wishes, request, body)
     await server.serve(exchange, {
@@ -87,39 +90,6 @@ export class GenerateSurface {
       },
       new HttpClientSide(visit.response),
     )
-  }
-
-  #refuse(visit: Visit, error: unknown): void {
-    const { response } = visit
-    if (error instanceof ClientGone || response.headersSent) {
-      response.destroy()
-      return
-    }
-    if (!(error instanceof Failure))
-      this.#doors.observer.noticed('a request failed inside the proxy', {
-        id: visit.id,
-        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-      })
-    const failure =
-      error instanceof Failure
-        ? error
-        : new Failure('internal', 'something went wrong inside the proxy')
-    const answer = errorAnswer('own', failure.status, failure.message, {
-      code: failure.code,
-      requestId: visit.id,
-    })
-    const headers = [
-      'Content-Type',
-      answer.contentType,
-      'Content-Length',
-      String(answer.body.length),
-      'X-Request-Id',
-      visit.id,
-      ...visit.headers,
-    ]
-    if (failure.code === 'method_not_allowed') headers.push('Allow', 'POST')
-    if (failure.retryAfterS !== undefined) headers.push('Retry-After', String(failure.retryAfterS))
-    answerEarly(visit, failure.status, headers, answer.body)
   }
 }
 

@@ -1,22 +1,21 @@
 import { Failure } from '../core/failure.ts'
 import { askForName, type ReadAsk } from '../dialects/ask.ts'
-import { errorAnswer, modelNotFoundText } from '../dialects/errors.ts'
+import { modelNotFoundText } from '../dialects/errors.ts'
 import { type Route, withoutSpareSlashes } from '../dialects/routes.ts'
 import type { BodyFacts } from '../dialects/scan.ts'
 import { mayChangeFleet } from '../guard/admin.ts'
 import { tenantOf } from '../guard/tenant.ts'
 import type { AnswerStyle } from '../proxy/answer.ts'
-import { ClientGone, noBody, takeBody } from '../proxy/body.ts'
+import { noBody, takeBody } from '../proxy/body.ts'
 import { HttpClientSide } from '../proxy/client-side.ts'
 import { type Asked, Exchange } from '../proxy/exchange.ts'
 import type { Done, Told } from '../proxy/manage/manager.ts'
-import { NotWanted } from '../proxy/queue.ts'
 import type { HttpDoors } from './doors.ts'
-import { answerEarly } from './early-end.ts'
 import type { Visit } from './front.ts'
 import { merged } from './merged.ts'
 import { askWithoutModel, readRequest } from './reading.ts'
 import { recorded } from './recorded.ts'
+import { refuse, refuseAsOllama, refuseUnread } from './refuse.ts'
 import { type Wishes, wishesOf } from './wishes.ts'
 
 /** A visit whose wishes have been understood. */
@@ -43,7 +42,7 @@ export class OllamaSurface {
       const wishes = wishesOf(visit.request.headers, visit.arrivedMs)
       await this.#handle({ ...visit, wishes }, route, params)
     } catch (error) {
-      this.#refuse(visit, route, error)
+      refuseUnread(visit, this.#doors, route, error)
     }
   }
 
@@ -99,7 +98,7 @@ export class OllamaSurface {
       route.body === 'none'
         ? withoutBody(askForName(route, params['model'] ?? ''))
         : await readRequest(visit, route, this.#doors.bodies)
-    if (!read.ok) return this.#answerError(visit, route, read.status, read.message)
+    if (!read.ok) return refuseAsOllama(visit, this.#doors, route, read)
     const exchange = this.#exchange(visit, route, read)
     if (read.ask.purpose === 'unload') return await this.#unload(visit, route, exchange)
     await this.#doors.server.serve(exchange, this.#style(visit, route, read.ask.modelText))
@@ -120,7 +119,7 @@ export class OllamaSurface {
 
   async #unload(visit: Visit, route: Route, exchange: Exchange): Promise<void> {
     using _body = exchange.asked.body
-    await recorded(exchange, this.#doors, async () => {
+    await this.#recorded(visit, exchange, async () => {
       const notFound = modelNotFoundText(route, exchange.asked.ask.modelText)
       const body = await this.#doors.manager.unload(exchange, notFound)
       return this.#send(visit, 200, 'application/json; charset=utf-8', body)
@@ -129,13 +128,13 @@ export class OllamaSurface {
 
   async #manage(visit: Asking, route: Route): Promise<void> {
     const read = await readRequest(visit, route, this.#doors.bodies)
-    if (!read.ok) return this.#answerError(visit, route, read.status, read.message)
+    if (!read.ok) return refuseAsOllama(visit, this.#doors, route, read)
     using body = read.body
     const exchange = this.#exchange(visit, route, { ask: read.ask, body })
     const facts = read.scan as BodyFacts
     const notFound = modelNotFoundText(route, read.ask.modelText)
     const { manager } = this.#doors
-    await recorded(exchange, this.#doors, async () => {
+    await this.#recorded(visit, exchange, async () => {
       switch (route.op) {
         case 'copy':
           await manager.copy(exchange, facts, notFound)
@@ -189,7 +188,7 @@ export class OllamaSurface {
     if (!/^sha256[:-][0-9a-f]{64}$/.test(digest))
       throw new Failure('request_invalid', 'invalid digest format')
     const exchange = this.#exchange(visit, route, { ask: askWithoutModel(route), body: noBody })
-    await recorded(exchange, this.#doors, async () => {
+    await this.#recorded(visit, exchange, async () => {
       if (visit.request.method === 'HEAD') {
         const there = await manager.hasBlob(exchange, digest.replace('sha256-', 'sha256:'))
         return this.#sendEmpty(visit, there ? 200 : 404)
@@ -197,6 +196,15 @@ export class OllamaSurface {
       const status = await manager.takeBlob(`/api/blobs/${digest}`, digest, visit.request)
       return this.#sendEmpty(visit, status)
     })
+  }
+
+  /** Told once, by `recorded`, and answered here where it failed. */
+  async #recorded(visit: Visit, exchange: Exchange, run: () => Promise<number>): Promise<void> {
+    try {
+      await recorded(exchange, this.#doors, run)
+    } catch (error) {
+      refuse(visit, this.#doors, exchange.asked.ask, error)
+    }
   }
 
   #root(visit: Visit): void {
@@ -257,46 +265,6 @@ export class OllamaSurface {
         'admin_only',
         'this changes the fleet: call from this machine without forwarding headers, or with the admin token',
       )
-  }
-
-  #refuse(visit: Visit, route: Route, error: unknown): void {
-    if (error instanceof ClientGone || error instanceof NotWanted) {
-      visit.response.destroy()
-      return
-    }
-    if (!(error instanceof Failure))
-      this.#doors.observer.noticed('a request failed inside the proxy', {
-        id: visit.id,
-        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-      })
-    const failure =
-      error instanceof Failure
-        ? error
-        : new Failure('internal', 'something went wrong inside the proxy')
-    if (visit.response.headersSent) {
-      visit.response.destroy()
-      return
-    }
-    this.#answerError(visit, route, failure.status, failure.message, failure)
-  }
-
-  #answerError(
-    visit: Visit,
-    route: Route,
-    status: number,
-    message: string,
-    failure?: Failure,
-  ): void {
-    const answer = errorAnswer(route.family, status, message, {
-      requestId: visit.id,
-      ...(failure ? { code: failure.code } : {}),
-    })
-    const more =
-      failure?.retryAfterS === undefined ? [] : ['Retry-After', String(failure.retryAfterS)]
-    if (visit.response.headersSent || visit.response.destroyed) return
-    const length = String(answer.body.length)
-    const headers = ['Content-Type', answer.contentType, 'Content-Length', length, ...more]
-    answerEarly(visit, status, [...headers, ...this.#headers(visit)], answer.body)
   }
 
   #json(visit: Visit, value: unknown, end: string): void {
