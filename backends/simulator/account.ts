@@ -15,6 +15,11 @@ function signedIn(house: House): void {
     })
 }
 
+function cloudAllowed(house: House, what: string): void {
+  if (house.settings.cloudDisabled)
+    throw new Refusal(403, `ollama cloud is disabled: ${what} is unavailable`)
+}
+
 function me(house: House, _call: Call, reply: Reply): void {
   signedIn(house)
   reply.json(200, {
@@ -36,6 +41,7 @@ function signOut(house: House, _call: Call, reply: Reply): void {
 
 function webSearch(house: House, fields: Fields, reply: Reply): void {
   const query = fields.string('query') ?? ''
+  cloudAllowed(house, 'web search')
   if (query === '') throw new Refusal(400, 'query is required')
   signedIn(house)
   const count = Math.min(Math.max(1, fields.integer('max_results') ?? 5), 10)
@@ -49,6 +55,7 @@ function webSearch(house: House, fields: Fields, reply: Reply): void {
 
 function webFetch(house: House, fields: Fields, reply: Reply): void {
   const url = fields.string('url') ?? ''
+  cloudAllowed(house, 'web fetch')
   if (url === '') throw new Refusal(400, 'url is required')
   signedIn(house)
   const content = answerOf(seedOf('fetch', url), undefined).text
@@ -56,15 +63,24 @@ function webFetch(house: House, fields: Fields, reply: Reply): void {
 }
 
 function recommendations(house: House, _call: Call, reply: Reply): void {
+  // Cloud models tell their limits, local ones the memory that they need.
   reply.json(200, {
-    recommendations: house.store.all().map((model) => ({
-      model: model.name,
-      description: 'a simulated model',
-      context_length: model.contextTrain,
-      max_output_tokens: 4096,
-      vram_bytes: model.sizeBytes,
-      required_plan: '',
-    })),
+    recommendations: [
+      {
+        model: 'gpt-oss:120b-cloud',
+        description: 'a simulated model of the cloud',
+        context_length: 131_072,
+        max_output_tokens: 131_072,
+      },
+      ...house.store
+        .all()
+        .filter((model) => model.remoteHost === undefined)
+        .map((model) => ({
+          model: model.name,
+          description: 'a simulated model',
+          vram_bytes: model.sizeBytes,
+        })),
+    ],
   })
 }
 

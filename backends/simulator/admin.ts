@@ -13,6 +13,17 @@ import { sha256 } from './text.ts'
 
 const short = (digest: string) => digest.slice(0, 12)
 const configBytes = 485
+const modelsFolder = '/usr/share/ollama/.ollama/models'
+const blobPath = (digest: string) => `${modelsFolder}/blobs/sha256-${digest}`
+const manifestPath = (name: string) => {
+  const canonical = canonicalName(name)
+  const path = fullPath(canonical.slice(0, canonical.lastIndexOf(':')))
+  return `${modelsFolder}/manifests/${path}/${canonical.slice(canonical.lastIndexOf(':') + 1)}`
+}
+const fullPath = (path: string) => {
+  const missing = 3 - path.split('/').length
+  return ['registry.ollama.ai', 'library'].slice(0, Math.max(0, missing)).concat(path).join('/')
+}
 
 async function pullModel(house: House, name: string, signal: AbortSignal, say: Say): Promise<void> {
   await say({ status: 'pulling manifest' })
@@ -34,7 +45,6 @@ async function pullModel(house: House, name: string, signal: AbortSignal, say: S
     }
     const here = await house.downloads.fetch(digest, bytes, signal, told)
     if (!here) throw new Refusal(499, 'context canceled')
-    house.store.addBlob(digest, bytes)
   }
   await say({ status: 'verifying sha256 digest' })
   await say({ status: 'writing manifest' })
@@ -71,7 +81,10 @@ async function push(house: House, fields: Fields, reply: Reply): Promise<void> {
   await withProgress(reply, fields.boolean('stream') ?? true, async (say) => {
     await say({ status: 'retrieving manifest' })
     const model = house.store.find(name)
-    if (!model) throw new Refusal(500, `couldn't retrieve manifest for "${displayName(name)}"`)
+    if (!model) {
+      await say({ status: "couldn't retrieve manifest" })
+      throw new Refusal(500, `open ${manifestPath(name)}: no such file or directory`)
+    }
     const digest = `sha256:${model.weights}`
     const line = { status: `pushing ${short(model.weights)}`, digest, total: model.sizeBytes }
     await say(line)
@@ -101,21 +114,23 @@ function remove(house: House, fields: Fields, reply: Reply): void {
   reply.empty(200)
 }
 
-/** The digests of a `files` or `adapters` map, which must all be blobs here already. */
-function filesOf(house: House, fields: Fields, field: string): string[] {
+/** The digests of a `files` or `adapters` map. */
+function filesOf(fields: Fields, field: string): string[] {
   const files = fields.object(field, 'map[string]string') ?? {}
   return Object.entries(files).map(([path, value]) => {
     if (path.startsWith('/') || path.split('/').includes('..'))
-      throw new Refusal(400, `invalid file name: ${path}`)
+      throw new Refusal(400, 'file path must be relative')
     const digest = readDigest(typeof value === 'string' ? value : '')
     if (digest === undefined) throw new Refusal(400, 'invalid digest format')
-    if (!house.store.hasBlob(digest))
-      throw new Refusal(
-        500,
-        `open /usr/share/ollama/.ollama/models/blobs/sha256-${digest}: no such file or directory`,
-      )
     return digest
   })
+}
+
+/** Only when they are read does it show that blobs are not here. */
+function demandBlobs(house: House, digests: readonly string[]): void {
+  const absent = digests.find((digest) => !house.store.hasBlob(digest))
+  if (absent !== undefined)
+    throw new Refusal(500, `open ${blobPath(absent)}: no such file or directory`)
 }
 
 async function create(house: House, fields: Fields, reply: Reply): Promise<void> {
@@ -123,18 +138,20 @@ async function create(house: House, fields: Fields, reply: Reply): Promise<void>
   if (!readModelName(name)) throw new Refusal(400, 'invalid model name')
   const from = fields.string('from') ?? ''
   const hasFiles = fields.has('files') || fields.has('adapters')
-  if (from === '' && !hasFiles) throw new Refusal(400, "neither 'from' or 'files' was specified")
+  const files = filesOf(fields, 'files')
+  const adapters = filesOf(fields, 'adapters')
   await withProgress(reply, fields.boolean('stream') ?? true, async (say) => {
-    const files = filesOf(house, fields, 'files')
-    const adapters = filesOf(house, fields, 'adapters')
+    if (from === '' && !hasFiles) throw new Refusal(400, "neither 'from' or 'files' was specified")
     const base =
       from === ''
         ? await fromFiles(house, name, files, say)
         : await fromModel(house, from, reply, say)
+    demandBlobs(house, adapters)
     const weights =
       adapters.length === 0 ? base.weights : sha256(['adapted', base.weights, ...adapters].join())
     await say({ status: `using existing layer sha256:${weights}` })
-    const made = layered({ ...base, weights, parent: from }, fields)
+    const parent = from === '' ? base.parent : displayName(from)
+    const made = layered({ ...base, weights, parent }, fields)
     const config = sha256(JSON.stringify(made))
     await say({ status: `creating new layer sha256:${config}` })
     await say({ status: 'writing manifest' })
@@ -162,13 +179,21 @@ async function fromFiles(
   say: Say,
 ): Promise<Blueprint> {
   await say({ status: 'parsing GGUF' })
+  demandBlobs(house, files)
   const joined = [...files].sort().join()
-  // The newer servers write the file anew, so the weights have another digest than what was uploaded.
-  const weights =
-    house.settings.generation === 'old' && files.length === 1
-      ? (files[0] ?? joined)
-      : sha256(`rewritten ${joined}`)
   const sizeBytes = files.reduce((sum, digest) => sum + house.store.blobBytes(digest), 0)
+  const [first = joined] = files
+  if (house.settings.generation === 'old') {
+    const weights = files.length === 1 ? first : sha256(`joined ${joined}`)
+    // The older servers take the file for the parent.
+    const parent = blobPath(first)
+    return { ...blueprintOf({ name, digest: weights }, house.settings), sizeBytes, parent }
+  }
+  // The newer servers write the file anew, so the weights have another digest than what was uploaded.
+  const line = { status: 'validating GGUF model', digest: '0'.repeat(19), total: sizeBytes }
+  await say({ ...line, completed: sizeBytes })
+  await say({ status: 'verifying conversion' })
+  const weights = sha256(`rewritten ${joined}`)
   return { ...blueprintOf({ name, digest: weights }, house.settings), sizeBytes }
 }
 
@@ -197,7 +222,8 @@ function readDigest(text: string): string | undefined {
 function headBlob(house: House, call: Call, reply: Reply): void {
   const digest = readDigest(call.parameter)
   if (digest === undefined) throw new Refusal(400, 'invalid digest format')
-  reply.empty(house.store.hasBlob(digest) ? 200 : 404)
+  if (!house.store.hasBlob(digest)) throw new Refusal(404, 'blob not found')
+  reply.empty(200)
 }
 
 async function postBlob(house: House, call: Call, reply: Reply): Promise<void> {

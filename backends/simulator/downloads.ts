@@ -1,7 +1,7 @@
 import { type Clock, sleep } from '../../src/core/clock.ts'
 
 /** The beat of Ollama's progress lines. */
-export const progressMs = 60
+const progressMs = 60
 
 interface Download {
   completed: number
@@ -17,14 +17,20 @@ interface Download {
 export class Downloads {
   readonly #clock: Clock
   readonly #bytesPerSecond: number
+  readonly #keep: (digest: string, sizeBytes: number) => void
   readonly #running = new Map<string, Download>()
   readonly #kept = new Map<string, number>()
   /** How often a transfer was begun: what a test of shared downloads counts. */
   begun = 0
 
-  constructor(clock: Clock, bytesPerSecond: number) {
+  constructor(
+    clock: Clock,
+    bytesPerSecond: number,
+    keep: (digest: string, sizeBytes: number) => void,
+  ) {
     this.#clock = clock
     this.#bytesPerSecond = bytesPerSecond
+    this.#keep = keep
   }
 
   /** True when the layer is here; false when the one who asked left before. */
@@ -47,7 +53,12 @@ export class Downloads {
       }
     } finally {
       download.waiters--
-      if (download.waiters === 0) download.stop.abort()
+      if (download.waiters === 0 && this.#running.get(digest) === download) {
+        // Taken off at once, or the next pull would wait for a transfer that has stopped.
+        this.#running.delete(digest)
+        this.#kept.set(digest, download.completed)
+        download.stop.abort()
+      }
     }
   }
 
@@ -76,12 +87,10 @@ export class Downloads {
       download.completed = Math.min(total, download.completed + came)
       last = now
     }
-    this.#running.delete(digest)
-    if (signal.aborted && download.completed < total) {
-      this.#kept.set(digest, download.completed)
-      return false
-    }
+    if (download.completed < total) return false
+    if (this.#running.get(digest) === download) this.#running.delete(digest)
     this.#kept.delete(digest)
+    this.#keep(digest, total)
     return true
   }
 }

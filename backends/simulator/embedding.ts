@@ -77,6 +77,7 @@ const ns = (ms: number) => Math.max(1, Math.round(ms * 1e6))
 /** POST /api/embed */
 export async function embed(house: House, fields: Fields, reply: Reply): Promise<void> {
   const name = fields.string('model') ?? ''
+  if (name.trim() === '') throw new Refusal(404, `model '' not found`)
   const model = findModel(house, name, `model "${name}" not found, try pulling it first`)
   const inputs = readInputs(fields.get('input'))
   const done = await embedAll(house, model, inputs, fields, reply)

@@ -1,24 +1,33 @@
 import { randomBytes } from 'node:crypto'
+import { toGoJson } from './go-json.ts'
 import type { Refusal } from './refusal.ts'
 import type { Reply } from './reply.ts'
 
-/** A refusal in the shape that the clients of a path expect. */
+/** A refusal in the shape, with the type and in the framing that the clients of a path expect. */
 export function refuse(reply: Reply, path: string, refusal: Refusal): void {
-  const { status, message } = refusal
+  const { status, message, from } = refusal
+  reply.keepStreamHeaders()
+  const say = (value: unknown, newline: boolean) => {
+    const text = newline ? `${toGoJson(value)}\n` : toGoJson(value)
+    if (from === 'stream') reply.sendChunked(status, 'application/json', text)
+    else if (from === 'layer' || !newline) reply.json(status, value)
+    else reply.jsonLine(status, value)
+  }
   // Cloud errors are made in front of the compatible layers and keep Ollama's own shape everywhere.
   const cloud = refusal.more['signin_url'] !== undefined || /ollama cloud/.test(message)
   if (cloud || !path.startsWith('/v1/')) {
-    reply.json(status, { error: message, ...refusal.more })
+    say({ error: message, ...refusal.more }, false)
   } else if (path.startsWith('/v1/messages')) {
-    reply.jsonLine(status, {
-      type: 'error',
-      error: { type: anthropicType(status), message },
-      request_id: `req_${randomBytes(12).toString('hex')}`,
-    })
+    say(
+      {
+        type: 'error',
+        error: { type: anthropicType(status), message },
+        request_id: `req_${randomBytes(12).toString('hex')}`,
+      },
+      true,
+    )
   } else {
-    reply.jsonLine(status, {
-      error: { message, type: openaiType(status), param: null, code: null },
-    })
+    say({ error: { message, type: openaiType(status), param: null, code: null } }, true)
   }
 }
 

@@ -18,7 +18,10 @@ export type FaultKind =
   | 'reset-after-chunks'
   /** A clean end of the body, without the last line. */
   | 'end-after-chunks'
-  /** A line of error inside the stream; on the compatible routes Ollama swallows it. */
+  /**
+   * A line of error inside the stream; on the compatible routes Ollama swallows it. After 0 chunks it is what an engine
+   * says that refuses its prompt: `status` with `text`, in the manner of a stream that has not begun.
+   */
   | 'error-after-chunks'
   /** Silence; for `ms`, or until the client leaves. */
   | 'stall-after-chunks'
@@ -50,6 +53,25 @@ export interface Fault {
   readonly status?: number
   readonly text?: string
   readonly ms?: number
+}
+
+const known: Readonly<Record<FaultKind, true>> = {
+  refuse: true,
+  hang: true,
+  status: true,
+  busy: true,
+  reset: true,
+  'close-after-read': true,
+  'reset-after-chunks': true,
+  'end-after-chunks': true,
+  'error-after-chunks': true,
+  'stall-after-chunks': true,
+  'crash-after-chunks': true,
+  trickle: true,
+  'split-writes': true,
+  'wrong-content-length': true,
+  'load-failure': true,
+  'forget-model': true,
 }
 
 interface Armed {
@@ -120,6 +142,9 @@ export class Faults {
   }
 
   #arm(fault: Fault): void {
+    // A misspelt fault would leave its test green for the wrong reason.
+    if (known[fault.kind] !== true)
+      throw new Error(`no fault kind "${fault.kind}"; there are ${Object.keys(known).join(', ')}`)
     this.#armed.push({ fault, skip: fault.skip ?? 0, left: fault.count ?? Infinity })
   }
 

@@ -21,19 +21,19 @@ export function anthropicWriter(reply: Reply, shape: AnthropicShape): FrameWrite
   const id = `msg_${randomBytes(12).toString('hex')}`
   const blocks: Block[] = []
   let openIndex = -1
-  if (shape.stream)
-    reply.streams('text/event-stream', { 'Cache-Control': 'no-cache', Connection: 'keep-alive' })
-
   const event = (type: string, more: Record<string, unknown>) =>
     reply.frame(`event: ${type}\ndata: ${toGoJson({ type, ...more })}\n\n`)
-  const message = (content: unknown[], reason: string | null, usage: Record<string, number>) => ({
+  const message = (
+    content: unknown[] | null,
+    reason: string | null,
+    usage: Record<string, number>,
+  ) => ({
     id,
     type: 'message',
     role: 'assistant',
     model: shape.model,
     content,
-    stop_reason: reason,
-    ...(reason === null ? {} : { stop_sequence: null }),
+    ...(reason === null ? {} : { stop_reason: reason }),
     usage,
   })
 
@@ -88,12 +88,15 @@ export function anthropicWriter(reply: Reply, shape: AnthropicShape): FrameWrite
     reply.jsonLine(
       200,
       message(
-        blocks.map((block) => {
-          if (block.type === 'tool_use') return block.body
-          return block.type === 'thinking'
-            ? { type: 'thinking', thinking: block.said }
-            : { type: 'text', text: block.said }
-        }),
+        // Without a word Go's list is no list at all.
+        blocks.length === 0
+          ? null
+          : blocks.map((block) => {
+              if (block.type === 'tool_use') return block.body
+              return block.type === 'thinking'
+                ? { type: 'thinking', thinking: block.said }
+                : { type: 'text', text: block.said }
+            }),
         reason,
         { input_tokens: done?.promptTokens ?? 0, output_tokens: done?.outputTokens ?? 0 },
       ),
@@ -111,11 +114,12 @@ export function anthropicWriter(reply: Reply, shape: AnthropicShape): FrameWrite
       else keepPiece(piece)
     },
     async done(done: Done) {
-      const reason = done.stoppedBy === undefined ? stopReason(done) : 'stop_sequence'
+      // A stop sequence is not told from an end of its own.
+      const reason = stopReason(done)
       if (!shape.stream) return answerWhole(reason, done)
       await close()
       await event('message_delta', {
-        delta: { stop_reason: reason, stop_sequence: done.stoppedBy ?? null },
+        delta: { stop_reason: reason },
         usage: { input_tokens: done.promptTokens, output_tokens: done.outputTokens },
       })
       await event('message_stop', {})
@@ -133,5 +137,5 @@ export function anthropicWriter(reply: Reply, shape: AnthropicShape): FrameWrite
 }
 
 function toolId(): string {
-  return `toolu_${randomBytes(12).toString('hex')}`
+  return `call_${randomBytes(4).toString('hex')}`
 }

@@ -13,13 +13,15 @@ export interface NativeShape {
   /** Without `context`, as for raw prompts. */
   readonly raw: boolean
   readonly remoteHost: string | undefined
+  /** Calls stand in the last line and have none of their own. */
+  readonly callsLast: boolean
 }
 
 let lastParts = ''
 let counter = 0
 
 /** RFC 3339 with nanoseconds, in UTC, as Go prints it: without zeros at the end. */
-export function goTime(clock: Clock): string {
+function goTime(clock: Clock): string {
   const parts = new Date(clock.wall()).toISOString().slice(0, -1)
   // The date knows whole milliseconds only; times within one still go up.
   counter = parts === lastParts ? counter + 1 : 1
@@ -108,7 +110,7 @@ export function nativeWriter(reply: Reply, shape: NativeShape, clock: Clock): Fr
             ]
           : []
       const logprobs = piece.kind !== 'call' && piece.logprob ? [piece.logprob] : []
-      if (shape.stream) {
+      if (shape.stream && !(shape.callsLast && piece.kind === 'call')) {
         await reply.frame(
           `${toGoJson(line({ text, thinking, calls }, { done: false }, logprobs))}\n`,
         )
@@ -121,8 +123,8 @@ export function nativeWriter(reply: Reply, shape: NativeShape, clock: Clock): Fr
     },
     async done(done: Done) {
       if (!shape.stream) return reply.json(200, line(whole, tailOf(done), wholeLogprobs))
-      const nothing = { text: '', thinking: '', calls: [] }
-      await reply.frame(`${toGoJson(line(nothing, tailOf(done), []))}\n`)
+      // Of a stream nothing is kept but calls that wait for this line.
+      await reply.frame(`${toGoJson(line(whole, tailOf(done), []))}\n`)
       reply.end()
     },
     async silence() {
@@ -133,6 +135,23 @@ export function nativeWriter(reply: Reply, shape: NativeShape, clock: Clock): Fr
       await reply.frame(`${toGoJson({ error: text })}\n`)
       reply.end()
     },
+  }
+}
+
+/** A prompt instead of an answer to it. */
+export function renderedAnswer(
+  shape: NativeShape,
+  prompt: string,
+  clock: Clock,
+): Record<string, unknown> {
+  const nothing =
+    shape.route === 'generate' ? { response: '' } : { message: { role: '', content: '' } }
+  return {
+    model: shape.model,
+    created_at: goTime(clock),
+    ...nothing,
+    done: false,
+    _debug_info: { rendered_template: prompt },
   }
 }
 

@@ -11,6 +11,8 @@ export interface OpenaiShape {
   readonly model: string
   readonly stream: boolean
   readonly includeUsage: boolean
+  /** The older servers name the role in every chunk, the newer ones in the first. */
+  readonly roleInEveryChunk: boolean
 }
 
 const usageOf = (done: Done | undefined) => ({
@@ -20,11 +22,11 @@ const usageOf = (done: Done | undefined) => ({
 })
 
 /** Ollama's ids come from a thousand numbers and meet again soon; clients must not rely on them. */
-export function shortId(prefix: string, dice: Dice): string {
+function shortId(prefix: string, dice: Dice): string {
   return `${prefix}-${Math.floor(dice.roll() * 999)}`
 }
 
-export function openaiCall(call: ToolCall, index: number, dice: Dice): Record<string, unknown> {
+function openaiCall(call: ToolCall, index: number, dice: Dice): Record<string, unknown> {
   const letters = Array.from({ length: 8 }, () => Math.floor(dice.roll() * 36).toString(36)).join(
     '',
   )
@@ -61,6 +63,7 @@ export function openaiWriter(
 
   let text = ''
   let reasoning = ''
+  let roleSaid = false
   const calls: Record<string, unknown>[] = []
   const whole: Logprob[] = []
   if (shape.stream) reply.streams('text/event-stream')
@@ -78,6 +81,11 @@ export function openaiWriter(
     choices: [{ text: said, index: 0, finish_reason: finish }],
     ...withUsage,
   })
+  const role = () => {
+    if (roleSaid && !shape.roleInEveryChunk) return {}
+    roleSaid = true
+    return { role: 'assistant' }
+  }
   const finishOf = (done: Done) => (done.called ? 'tool_calls' : done.reason)
 
   const answerWhole = (finish: string | null, done: Done | undefined) => {
@@ -111,10 +119,10 @@ export function openaiWriter(
       }
       const delta: Record<string, unknown> =
         piece.kind === 'call'
-          ? { role: 'assistant', content: '', tool_calls: calls.slice(-1) }
+          ? { ...role(), content: '', tool_calls: calls.slice(-1) }
           : piece.kind === 'thinking'
-            ? { role: 'assistant', content: '', reasoning: piece.text }
-            : { role: 'assistant', content: piece.text }
+            ? { ...role(), content: '', reasoning: piece.text }
+            : { ...role(), content: piece.text }
       await send(chunk(delta, null, logprobs))
     },
     async done(done: Done) {
@@ -122,7 +130,7 @@ export function openaiWriter(
       // The finish stands in a chunk of its own, behind the last word.
       await send(
         chat
-          ? chunk({ role: 'assistant', content: '' }, finishOf(done), [])
+          ? chunk(shape.roleInEveryChunk ? { ...role(), content: '' } : {}, finishOf(done), [])
           : textChunk('', done.reason),
       )
       if (shape.includeUsage)
@@ -139,9 +147,7 @@ export function openaiWriter(
       const empty = { index: 0, finish_reason: null }
       await send({
         ...head(streamObject, ''),
-        choices: [
-          chat ? { ...empty, delta: { role: 'assistant', content: '' } } : { ...empty, text: '' },
-        ],
+        choices: [chat ? { ...empty, delta: { ...role(), content: '' } } : { ...empty, text: '' }],
       })
       reply.end()
     },

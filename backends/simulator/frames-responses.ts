@@ -1,15 +1,23 @@
 import type { Clock } from '../../src/core/clock.ts'
 import type { Dice } from '../../src/core/dice.ts'
-import { toGoJson } from './go-json.ts'
-import type { Done, FrameWriter, Piece } from './inference.ts'
+import { sortedKeys, toGoJson } from './go-json.ts'
+import { type Done, type FrameWriter, nothingDone, type Piece } from './inference.ts'
 import type { Reply } from './reply.ts'
 
 /** The frames of OpenAI's Responses: numbered events around items. */
 export interface ResponsesShape {
   readonly model: string
   readonly stream: boolean
-  /** What of the request is said back. */
-  readonly echo: Readonly<Record<string, unknown>>
+  // What of the request is said back.
+  readonly instructions: string | null
+  readonly temperature: number
+  readonly topP: number
+  readonly tools: readonly unknown[]
+  readonly toolChoice: unknown
+  readonly truncation: string
+  readonly text: unknown
+  readonly effort: string | undefined
+  readonly maxTokens: number | null
 }
 
 interface Item {
@@ -32,13 +40,12 @@ export function responsesWriter(
   const items: Item[] = []
   let sequence = 0
   let open: Item | undefined
-  if (shape.stream)
-    reply.streams('text/event-stream', { 'Cache-Control': 'no-cache', Connection: 'keep-alive' })
 
-  const event = (type: string, more: Record<string, unknown>) =>
-    reply.frame(
-      `event: ${type}\ndata: ${toGoJson({ type, sequence_number: sequence++, ...more })}\n\n`,
-    )
+  // Events are maps in Ollama, and have their keys in order; a whole answer is a struct.
+  const event = (type: string, more: Record<string, unknown>) => {
+    const data = sortedKeys({ type, sequence_number: sequence++, ...more })
+    return reply.frame(`event: ${type}\ndata: ${toGoJson(data)}\n\n`)
+  }
   const outputText = (text: string) => ({
     type: 'output_text',
     text,
@@ -50,7 +57,8 @@ export function responsesWriter(
       return {
         id: item.id,
         type: 'reasoning',
-        summary: item.text === '' ? [] : [{ type: 'summary_text', text: item.text }],
+        summary: status === 'completed' ? [{ type: 'summary_text', text: item.text }] : [],
+        ...(status === 'completed' ? { encrypted_content: item.text } : {}),
       }
     if (item.type === 'function_call')
       return {
@@ -69,30 +77,63 @@ export function responsesWriter(
       content: status === 'completed' ? [outputText(item.text)] : [],
     }
   }
-  const response = (status: string, done: Done | undefined) => ({
+  const reasoning = () => {
+    if (shape.effort === undefined) return null
+    return shape.stream ? { effort: shape.effort, summary: null } : { effort: shape.effort }
+  }
+  const usageOf = (done: Done) => ({
+    input_tokens: done.promptTokens,
+    output_tokens: done.outputTokens,
+    total_tokens: done.promptTokens + done.outputTokens,
+    input_tokens_details: { cached_tokens: 0 },
+    output_tokens_details: { reasoning_tokens: 0 },
+  })
+  // An answer that was cut short says so nowhere: it is "completed" too.
+  const response = (done: Done | undefined) => ({
     id,
     object: 'response',
     created_at: createdAt,
     completed_at: done ? Math.floor(clock.wall() / 1000) : null,
-    status,
-    incomplete_details: done?.reason === 'length' ? { reason: 'max_output_tokens' } : null,
+    status: done ? 'completed' : 'in_progress',
+    incomplete_details: null,
     model: shape.model,
+    previous_response_id: null,
+    instructions: shape.instructions,
     output: done ? items.map((item) => shown(item, 'completed')) : [],
     error: null,
-    previous_response_id: null,
+    tools: shape.tools,
+    tool_choice: shape.toolChoice,
+    truncation: shape.truncation,
     parallel_tool_calls: true,
+    text: shape.text,
+    top_p: shape.topP,
+    presence_penalty: 0,
+    frequency_penalty: 0,
+    top_logprobs: 0,
+    temperature: shape.temperature,
+    reasoning: reasoning(),
+    usage: done ? usageOf(done) : null,
+    max_output_tokens: shape.maxTokens,
+    max_tool_calls: null,
     store: false,
-    ...shape.echo,
-    usage: done
-      ? {
-          input_tokens: done.promptTokens,
-          output_tokens: done.outputTokens,
-          total_tokens: done.promptTokens + done.outputTokens,
-          input_tokens_details: { cached_tokens: 0 },
-          output_tokens_details: { reasoning_tokens: 0 },
-        }
-      : null,
+    background: false,
+    service_tier: 'default',
+    metadata: {},
+    safety_identifier: null,
+    prompt_cache_key: null,
   })
+  const itemId = (type: Item['type']): string => {
+    if (type === 'message') return `msg_${number()}`
+    // Of a whole answer these are made of its id, of a stream they have numbers of their own.
+    const base = shape.stream ? String(number()) : id
+    if (type === 'reasoning') return `rs_${base}`
+    return `fc_${base}_${items.filter((item) => item.type === type).length}`
+  }
+  const answerWhole = (done: Done) => {
+    if (items.length === 0)
+      items.push({ id: itemId('message'), type: 'message', text: '', name: '', callId: '' })
+    reply.jsonLine(200, response(done))
+  }
 
   const closeItem = async () => {
     const item = open
@@ -129,9 +170,8 @@ export function responsesWriter(
     const last = items.at(-1)
     if (last && last.type === type && type !== 'function_call') return last
     if (shape.stream) await closeItem()
-    const prefix = { message: 'msg', reasoning: 'rs', function_call: 'fc' }[type]
     const item: Item = {
-      id: `${prefix}_${number()}`,
+      id: itemId(type),
       type,
       text: '',
       name: piece.kind === 'call' ? piece.call.name : '',
@@ -155,8 +195,8 @@ export function responsesWriter(
   return {
     async begin() {
       if (!shape.stream) return
-      await event('response.created', { response: response('in_progress', undefined) })
-      await event('response.in_progress', { response: response('in_progress', undefined) })
+      await event('response.created', { response: response(undefined) })
+      await event('response.in_progress', { response: response(undefined) })
     },
     async piece(piece: Piece) {
       const item = await itemFor(piece)
@@ -176,14 +216,14 @@ export function responsesWriter(
       else await event('response.function_call_arguments.delta', { ...place, delta })
     },
     async done(done: Done) {
-      if (!shape.stream) return reply.jsonLine(200, response('completed', done))
+      if (!shape.stream) return answerWhole(done)
       await closeItem()
-      await event('response.completed', { response: response('completed', done) })
+      await event('response.completed', { response: response(done) })
       reply.end()
     },
     async silence() {
       if (shape.stream) reply.end()
-      else reply.jsonLine(200, response('in_progress', undefined))
+      else answerWhole(nothingDone)
     },
     async broke() {
       // No further event, and no response.completed.

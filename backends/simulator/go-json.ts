@@ -227,7 +227,8 @@ export class Fields {
   /** The objects of an array field, each as a struct. */
   structs(name: string, struct: string): Fields[] | undefined {
     return this.array(name, `[]${struct}`)?.map((value) => {
-      if (isObject(value)) return new Fields(value, struct.split('.').at(-1) ?? struct)
+      // Go names the whole way to a field that is wrong.
+      if (isObject(value)) return new Fields(value, `${this.#struct}.${name}`)
       throw this.#mismatch(name, value, struct)
     })
   }
@@ -266,4 +267,12 @@ const escapes: Record<string, string> = {
 /** Go's encoder keeps its output safe inside HTML; a byte-wise comparison would notice if we did not. */
 export function toGoJson(value: unknown): string {
   return JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (char) => escapes[char] ?? char)
+}
+
+/** Go writes maps with their keys in order, unlike structs. */
+export function sortedKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sortedKeys)
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1))
+  return Object.fromEntries(entries.map(([key, item]) => [key, sortedKeys(item)]))
 }

@@ -3,12 +3,12 @@ import type { Dice } from '../../src/core/dice.ts'
 import { durationMs } from '../../src/core/duration.ts'
 import { readModelName } from '../../src/core/model-name.ts'
 import type { Downloads } from './downloads.ts'
-import { isObject, type Json, type JsonObject } from './go-json.ts'
+import { isObject, type Json, type JsonObject, toGoJson } from './go-json.ts'
 import { fullName, type ModelStore, type StoredModel } from './models.ts'
 import type { Occupancy } from './occupancy.ts'
 import { type Plan, planAnswer, type Question, type ToolCall } from './plan.ts'
 import { tokenCount } from './prompt-cache.ts'
-import { clientLeft, Refusal } from './refusal.ts'
+import { clientLeft, engineBroke, inStream, Refusal, runnerStopped } from './refusal.ts'
 import { InBandError, type Reply } from './reply.ts'
 import type { Fingerprint, Runner } from './runner.ts'
 import type { Hold, Scheduler } from './scheduler.ts'
@@ -55,6 +55,20 @@ export interface Done {
   readonly transcript: string
 }
 
+/** The end of an answer to nothing. */
+export const nothingDone: Done = {
+  reason: 'stop',
+  stoppedBy: undefined,
+  called: false,
+  totalMs: 0,
+  loadMs: 0,
+  promptTokens: 0,
+  promptMs: 0,
+  outputTokens: 0,
+  outputMs: 0,
+  transcript: '',
+}
+
 /** How one family writes an answer down. */
 export interface FrameWriter {
   /** The prompt has been read; families that announce an answer do it here. */
@@ -75,6 +89,8 @@ export interface Inference {
   readonly keepAliveMs: number | undefined
   readonly truncate: boolean
   readonly shift: boolean
+  /** The prompt is wanted instead of an answer to it. */
+  readonly renderOnly?: ((prompt: string) => void) | undefined
 }
 
 const runnerOptions = {
@@ -176,13 +192,13 @@ export function readKeepAlive(value: Json | undefined): number | undefined {
       : Array.isArray(value)
         ? '[]interface {}'
         : 'map[string]interface {}'
-  throw new Refusal(400, `Unexpected type: '${type}'`)
+  throw new Refusal(400, `Unsupported type: '${type}'`)
 }
 
 /** The model of a request, or the refusal that names it. */
 export function findModel(house: House, text: string, notFound?: string): StoredModel {
-  if (/:local$/i.test(text.trim()) && /[:-]cloud:local$/i.test(text.trim()))
-    throw new Refusal(400, `use either :local or :cloud, not both: ${text}`)
+  if (/(:local|[:-]cloud):local$|:local:cloud$/i.test(text.trim()))
+    throw new Refusal(400, `use either :local or :cloud, not both: ${JSON.stringify(text.trim())}`)
   const name = readModelName(text)
   if (!name) throw new Refusal(400, 'invalid model name')
   if (name.cloud) {
@@ -247,11 +263,15 @@ export async function infer(
   using hold = await takeRunner(house, model, fingerprint, inference.keepAliveMs, reply)
   const loadMs = clock.now() - startedAt
 
-  const plan = fitted(
-    planAnswer(question, model, settings, fingerprint.contextTokens),
-    inference,
-    fingerprint.contextTokens,
-  )
+  const whole = planAnswer(question, model, settings, fingerprint.contextTokens)
+  if (inference.renderOnly) return inference.renderOnly(whole.prompt)
+  let plan: Plan
+  try {
+    checkFormat(question.format)
+    plan = fitted(whole, inference, fingerprint.contextTokens, settings.generation)
+  } catch (failure) {
+    throw reply.wantsStream ? inStream(failure) : failure
+  }
   const pieces = piecesOf(plan, question)
   let said = ''
   let begun = false
@@ -286,26 +306,51 @@ export async function infer(
       })
   } catch (failure) {
     if (reply.signal.aborted) throw clientLeft()
-    const text = failure instanceof Error ? failure.message : String(failure)
-    reply.entry.cancelReason ??= failure instanceof InBandError ? `fault: ${text}` : text
-    if (!reply.started) throw failure instanceof InBandError ? new Refusal(500, text) : failure
-    await writer.broke(
-      failure instanceof Refusal
-        ? 'an error was encountered while running the model: unexpected EOF'
-        : text,
-    )
+    const died = failure instanceof Refusal && failure.message === runnerStopped
+    const told = failure instanceof Error ? failure.message : String(failure)
+    // An engine that dies is told apart by whether it had begun to speak.
+    const text = died && begun ? engineBroke : told
+    reply.entry.cancelReason ??= failure instanceof InBandError ? `fault: ${told}` : told
+    if (reply.started) await writer.broke(text)
+    else {
+      const refusal = new Refusal(
+        failure instanceof Refusal || failure instanceof InBandError ? failure.status : 500,
+        text,
+      )
+      throw reply.wantsStream ? inStream(refusal) : refusal
+    }
   } finally {
     trace.finish(reply.entry)
   }
 }
 
 /** Prompts that are longer than the context lose their beginning, or are refused where that is forbidden. */
-function fitted(plan: Plan, inference: Inference, contextTokens: number): Plan {
-  if (tokenCount(plan.prompt) <= contextTokens) return plan
-  if (!inference.shift || !inference.truncate)
+function fitted(
+  plan: Plan,
+  inference: Inference,
+  contextTokens: number,
+  generation: SimulatorSettings['generation'],
+): Plan {
+  const tokens = tokenCount(plan.prompt)
+  if (tokens <= contextTokens) return plan
+  if (generation === 'old') {
+    // The old engine shifts whatever it is told, unless it may not cut the prompt.
+    if (!inference.truncate) throw new Refusal(400, 'the input length exceeds the context length')
+  } else if (!inference.truncate) {
+    // What the engine says comes through as it is, a JSON text inside of a JSON text.
+    const message = `request (${tokens} tokens) exceeds the available context size (${contextTokens} tokens), try increasing it`
+    const error = {
+      code: 400,
+      message,
+      type: 'exceed_context_size_error',
+      n_prompt_tokens: tokens,
+      n_ctx: contextTokens,
+    }
+    throw new Refusal(400, toGoJson({ error }))
+  } else if (!inference.shift)
     throw new Refusal(
       400,
-      'the prompt is longer than the context length currently available; shorten it or raise num_ctx',
+      'the prompt is longer than the context length currently available to the model; shorten the prompt, adjust the context length in settings, or use a model with a longer context length',
     )
   return { ...plan, prompt: plan.prompt.slice(-contextTokens * 4) }
 }
@@ -338,12 +383,16 @@ function logprobOf(token: string, others: number): Logprob {
   }
 }
 
-/** `format` as it is sent; anything that is neither "json" nor a schema is refused by the engine. */
+/** `format` as it is sent, and nothing where it says nothing. */
 export function readFormat(value: Json | undefined): Json | undefined {
-  if (value === undefined || value === null || value === '') return undefined
-  if (value === 'json' || isObject(value)) return value
+  return value === undefined || value === null || value === '' ? undefined : value
+}
+
+/** Anything that is neither "json" nor a schema is refused late, when the model is loaded. */
+function checkFormat(value: Json | undefined): void {
+  if (value === undefined || value === 'json' || isObject(value)) return
   throw new Refusal(
-    400,
-    `invalid format: ${JSON.stringify(value)}; expected "json" or a valid JSON Schema object`,
+    500,
+    `invalid format: ${JSON.stringify(toGoJson(value))}; expected "json" or a valid JSON Schema object`,
   )
 }

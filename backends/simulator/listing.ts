@@ -1,14 +1,14 @@
 import { goLocalTime } from './frames-native.ts'
 import type { Fields, JsonObject } from './go-json.ts'
 import { findModel, type House } from './inference.ts'
-import type { StoredModel } from './models.ts'
+import { displayName, type StoredModel } from './models.ts'
 import { Refusal } from './refusal.ts'
 
 /** What models are there, which are loaded, and what one of them is. */
 
-export function detailsOf(model: StoredModel): Record<string, unknown> {
+function detailsOf(model: StoredModel, parent = ''): Record<string, unknown> {
   return {
-    parent_model: model.parent,
+    parent_model: parent,
     format: 'gguf',
     family: model.family,
     families: [model.family],
@@ -30,6 +30,7 @@ const remote = (model: StoredModel) =>
     : { remote_model: model.name.replace(/[:-]cloud$/, ''), remote_host: model.remoteHost }
 
 export function tags(house: House): unknown {
+  const isNew = house.settings.generation === 'new'
   return {
     models: house.store.all().map((model) => ({
       name: model.name,
@@ -39,11 +40,12 @@ export function tags(house: House): unknown {
       size: model.sizeBytes,
       digest: model.digest,
       details: {
-        ...detailsOf(model),
-        context_length: model.contextTrain,
-        embedding_length: model.embeddingLength,
+        ...detailsOf(model, isNew ? model.parent : ''),
+        ...(isNew
+          ? { context_length: model.contextTrain, embedding_length: model.embeddingLength }
+          : {}),
       },
-      capabilities: model.capabilities,
+      ...(isNew ? { capabilities: model.listedCapabilities ?? model.capabilities } : {}),
     })),
   }
 }
@@ -76,7 +78,7 @@ export function show(house: House, fields: Fields): unknown {
   const name = fields.string('model') || fields.string('name') || ''
   if (name === '') throw new Refusal(400, 'model is required')
   const found = house.store.find(name)
-  const model = found ?? findModel(house, name, `model '${shortName(name)}' not found`)
+  const model = found ?? findModel(house, name, notFoundText(house, name))
   const system = fields.string('system') || model.system
   const verbose = fields.boolean('verbose') ?? false
   const parameters = parameterLines(model.parameters)
@@ -102,18 +104,22 @@ export function show(house: House, fields: Fields): unknown {
     ...(parameters === '' ? {} : { parameters }),
     template: fields.string('template') || model.template,
     ...(system === '' ? {} : { system }),
-    details: detailsOf(model),
+    details: detailsOf(model, model.parent),
     ...(model.messages === null ? {} : { messages: model.messages }),
     ...remote(model),
     model_info: info,
-    tensors: verbose ? [{ name: 'token_embd.weight', type: 'Q4_K', shape: [64, 512] }] : null,
+    tensors: [
+      { name: 'output_norm.weight', type: 'F32', shape: [model.embeddingLength] },
+      { name: 'blk.0.attn_norm.weight', type: 'F32', shape: [model.embeddingLength] },
+    ],
     capabilities: model.capabilities,
     modified_at: goLocalTime(model.modifiedAt),
   }
 }
 
-export function shortName(text: string): string {
-  return /:[^/]*$/.test(text) ? text : `${text}:latest`
+/** The newer servers say a name in full where an older one says it as it was sent. */
+export function notFoundText(house: House, name: string): string {
+  return `model '${house.settings.generation === 'old' ? name : displayName(name)}' not found`
 }
 
 function parameterLines(parameters: Readonly<Record<string, unknown>>): string {

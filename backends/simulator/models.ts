@@ -15,6 +15,8 @@ export interface StoredModel {
   readonly weights: string
   readonly sizeBytes: number
   readonly capabilities: readonly string[]
+  /** What lists say, where that differs. */
+  readonly listedCapabilities: readonly string[] | undefined
   readonly contextTrain: number
   readonly embeddingLength: number
   readonly family: string
@@ -49,6 +51,7 @@ export function blueprintOf(spec: ModelSpec, settings: SimulatorSettings): Bluep
     weights: digest,
     sizeBytes: spec.sizeBytes ?? settings.sizeBytesDefault,
     capabilities: spec.capabilities ?? capabilitiesOf(canonical, kind, embedding),
+    listedCapabilities: spec.listedCapabilities,
     contextTrain: spec.contextTrain ?? (embedding ? 512 : settings.contextTrainDefault),
     embeddingLength: spec.embeddingLength ?? settings.embeddingLengthDefault,
     family: spec.family ?? (embedding ? 'bert' : 'llama'),

@@ -1,7 +1,7 @@
 import { isObject, type Json, type JsonObject, toGoJson } from './go-json.ts'
 import type { StoredModel } from './models.ts'
 import { instanceOf } from './schema-instance.ts'
-import type { SimulatorSettings } from './settings.ts'
+import type { ModelKind, SimulatorSettings } from './settings.ts'
 import { answerOf, piecesFrom, rawSeam, seedOf, sha256, tokensOf } from './text.ts'
 
 /** One turn of a conversation, the same whichever family of clients said it. */
@@ -63,7 +63,12 @@ export function turn(role: string, content: string, more: Partial<Turn> = {}): T
 }
 
 /** The conversation as a template would write it, the last turn left open. */
-function render(question: Question, trailing: Turn | undefined, turns: readonly Turn[]): string {
+function render(
+  question: Question,
+  trailing: Turn | undefined,
+  turns: readonly Turn[],
+  kind: ModelKind,
+): string {
   if (question.raw !== undefined) return question.before + question.raw
   const tools =
     question.tools.length > 0 ? `<|tools|>${question.tools.map(toGoJson).join('')}\n` : ''
@@ -73,7 +78,11 @@ function render(question: Question, trailing: Turn | undefined, turns: readonly 
   const past = turns
     .map((one) => `<|${one.role}|>\n${pictures(one)}${one.content}${one.extra}\n`)
     .join('')
-  return `${question.before}${tools}${past}<|assistant|>\n${trailing?.content ?? ''}`
+  const before = `${question.before}${tools}${past}<|assistant|>\n`
+  if (!trailing) return before
+  // Templates that close every turn have the model begin a new one, or see that all has been said.
+  if (kind === 'begins-anew') return `${before}${trailing.content}\n<|assistant|>\n`
+  return kind === 'ends-at-once' ? `${before}${trailing.content}\n` : before + trailing.content
 }
 
 /** Decides the whole answer. Pure: the same for the same weights and question, wherever it is asked. */
@@ -86,7 +95,7 @@ export function planAnswer(
   const last = question.turns.at(-1)
   const trailing = question.raw === undefined && last?.role === 'assistant' ? last : undefined
   const turns = trailing ? question.turns.slice(0, -1) : question.turns
-  const prompt = render(question, trailing, turns)
+  const prompt = render(question, trailing, turns, model.kind)
 
   const call = toolCall(question, turns, settings)
   if (call && !trailing)
@@ -112,12 +121,17 @@ export function planAnswer(
     seed = seam.seed
     position = seam.position
   }
-  let tokens = answerTokens(question, model, settings, seed)
+  // Nobody hears what lies behind the limit, and no token is shorter than a character.
+  const most =
+    question.numPredict < 0
+      ? Infinity
+      : question.numPredict + position + (trailing?.content.length ?? 0) + 1
+  let tokens = answerTokens(question, model, settings, seed, most)
   if (trailing) {
     if (!tokens.join('').startsWith(trailing.content)) {
       // These are somebody else's words; the answer goes on from them in its own way.
       seed = seedOf(String(seed), trailing.content)
-      tokens = answerTokens(question, model, settings, seed)
+      tokens = answerTokens(question, model, settings, seed, most)
     } else position = trailing.content.length
   }
 
@@ -140,6 +154,7 @@ function answerTokens(
   model: StoredModel,
   settings: SimulatorSettings,
   seed: number,
+  most: number,
 ): readonly string[] {
   if (question.format !== undefined) {
     const schema: Json =
@@ -148,7 +163,7 @@ function answerTokens(
         : question.format
     return tokensOf(JSON.stringify(instanceOf(schema, seed)))
   }
-  const { tokens } = answerOf(seed, settings.answerTokens)
+  const { tokens } = answerOf(seed, settings.answerTokens, most)
   // More than thirty equal pieces in a row are what Ollama takes for a model that lost its mind.
   if (model.kind === 'stops-without-done')
     return [...tokens.slice(0, 8), ...Array.from({ length: 31 }, () => ' again')]
@@ -173,6 +188,8 @@ function seam(
       return [' ', ...rest]
     case 'repeats-the-last-word':
       return [` ${/\S+(?=\s*$)/.exec(said)?.[0] ?? ''}`, ...rest]
+    case 'ends-at-once':
+      return []
     case 'diverges':
       return answerOf(seed ^ 0x5eed, settings.answerTokens).tokens.map((token) => token)
     case 'continues':

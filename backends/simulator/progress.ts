@@ -1,5 +1,5 @@
 import { toGoJson } from './go-json.ts'
-import { clientLeft, Refusal } from './refusal.ts'
+import { clientLeft, inStream, Refusal } from './refusal.ts'
 import { InBandError, type Reply } from './reply.ts'
 
 /** Says how far something is: a line each, or only the last one where no stream was asked for. */
@@ -30,6 +30,7 @@ export async function withProgress(
       const status = failure instanceof Refusal ? failure.status : 500
       return reply.send(status, 'application/json', toGoJson({ error: text }))
     }
+    if (!reply.started) throw inStream(failure)
     await reply.frame(`${toGoJson({ error: text })}\n`)
     return reply.end()
   }

@@ -8,6 +8,9 @@ export interface Slot {
   busy: boolean
 }
 
+/** Before every moment of a clock. */
+const unused = -Infinity
+
 /** Four characters are one token, everywhere in the simulator where tokens are counted. */
 const charsPerToken = 4
 
@@ -41,23 +44,21 @@ export interface Seating {
  */
 export class PromptCache {
   readonly #settings: SimulatorSettings
-  readonly #slots: Slot[]
+  readonly #slotsMax: number
+  /** Made when they are first needed: a server that starts is quick, however many it may have. */
+  readonly #slots: Slot[] = []
   /** Oldest first. */
   #saved: string[] = []
   #savedBytes = 0
 
   constructor(settings: SimulatorSettings, slots: number) {
     this.#settings = settings
-    this.#slots = Array.from({ length: slots }, (_, index) => ({
-      index,
-      held: '',
-      usedAt: 0,
-      busy: false,
-    }))
+    this.#slotsMax = slots
   }
 
   /** Takes a free slot; there must be one. */
   seat(prompt: string, now: number): Seating {
+    this.#offerFreshSlot()
     const free = this.#slots.filter((slot) => !slot.busy)
     const ranked = free
       .map((slot) => ({ slot, common: commonTokens(slot.held, prompt) }))
@@ -91,6 +92,13 @@ export class PromptCache {
     // One token is always read anew: the engine needs its result to go on.
     const cachedTokens = Math.max(0, Math.min(chosen.common, total - 1))
     return { slot: chosen.slot, cachedTokens, copyMs }
+  }
+
+  #offerFreshSlot(): void {
+    const index = this.#slots.length
+    if (index >= this.#slotsMax) return
+    if (this.#slots.some((slot) => !slot.busy && slot.usedAt === unused)) return
+    this.#slots.push({ index, held: '', usedAt: unused, busy: false })
   }
 
   #bytes(text: string): number {

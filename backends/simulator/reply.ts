@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Clock, sleep } from '../../src/core/clock.ts'
 import type { Fault, FaultKind } from './faults.ts'
 import { toGoJson } from './go-json.ts'
-import { clientLeft } from './refusal.ts'
+import { clientLeft, engineBroke, runnerStopped } from './refusal.ts'
 import type { TraceEntry } from './trace.ts'
 
 /** Go sends a length with bodies up to this size and chunks beyond it. */
@@ -10,8 +10,19 @@ const lengthBytesMax = 2048
 /** Long enough for the kernel to hand over what was written before the connection is torn down. */
 const lastWordsMs = 20
 
+/** What some compatible layers say of their streams. */
+export const eventHeaders = { 'Cache-Control': 'no-cache', Connection: 'keep-alive' }
+
 /** The fault that ends an answer inside its stream, as a family tells it in its own way. */
-export class InBandError extends Error {}
+export class InBandError extends Error {
+  /** Said instead when the stream has not begun. */
+  readonly status: number
+
+  constructor(text: string, status = 500) {
+    super(text)
+    this.status = status
+  }
+}
 
 /** One answer on its way out. Every injected fault between the head and the last byte happens here. */
 export class Reply {
@@ -76,6 +87,15 @@ export class Reply {
     else this.res.setHeader('Content-Length', bytes.length)
     this.res.end(bytes.length > lengthBytesMax ? undefined : bytes)
   }
+  /** A whole body in one chunk: what was to be a stream. */
+  sendChunked(status: number, type: string, body: string): void {
+    if (this.res.headersSent || this.signal.aborted) return
+    this.entry.status = status
+    this.res.statusCode = status
+    this.res.setHeader('Content-Type', type)
+    this.res.write(body)
+    this.res.end()
+  }
   /** As gin writes JSON on /api: with a charset and without a newline. */
   json(status: number, value: unknown): void {
     this.send(status, 'application/json; charset=utf-8', toGoJson(value))
@@ -87,12 +107,27 @@ export class Reply {
   text(status: number, text: string): void {
     this.send(status, 'text/plain; charset=utf-8', text)
   }
+  /** The router's own words have a type without a charset. */
+  routerText(status: number, text: string): void {
+    this.send(status, 'text/plain', text)
+  }
   empty(status: number): void {
     if (this.res.headersSent || this.signal.aborted) return
     this.entry.status = status
     this.res.statusCode = status
     this.res.setHeader('Content-Length', 0)
     this.res.end()
+  }
+
+  /** The client asked for a stream. */
+  get wantsStream(): boolean {
+    return this.#streamType !== ''
+  }
+  /** Some compatible layers set the headers of their stream early, and an error before it still has them. */
+  keepStreamHeaders(): void {
+    if (this.res.headersSent) return
+    const cache = this.#streamHeaders['Cache-Control']
+    if (cache !== undefined) this.res.setHeader('Cache-Control', cache)
   }
 
   /** What the stream will be, once its first chunk is there; until then a status can still be said. */
@@ -160,18 +195,14 @@ export class Reply {
           if (this.#chunks === (fault.chunks ?? 0)) {
             // Whoever writes the error line writes it by frame(), which must not meet this again.
             this.#faults = this.#faults.filter((other) => other !== fault)
-            throw new InBandError(
-              fault.text ?? 'an error was encountered while running the model: unexpected EOF',
-            )
+            throw new InBandError(fault.text ?? engineBroke, fault.status)
           }
           break
         case 'crash-after-chunks':
           if (this.#chunks === (fault.chunks ?? 0)) {
             this.#faults = this.#faults.filter((other) => other !== fault)
             this.onCrash()
-            throw new InBandError(
-              'an error was encountered while running the model: unexpected EOF',
-            )
+            throw new InBandError(this.#chunks === 0 ? runnerStopped : engineBroke)
           }
           break
         case 'reset-after-chunks':

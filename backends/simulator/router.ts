@@ -9,7 +9,7 @@ export type Found =
 /** Finds a route as gin behind Go's mux does, with their redirects and their two ways of saying no. */
 export function findRoute(routes: readonly Route[], method: string, path: string): Found {
   if (path.includes('//') || path.includes('/./') || path.includes('/../'))
-    return { kind: 'elsewhere', path: cleaned(path), permanent: true }
+    return { kind: 'elsewhere', path: cleaned(path), permanent: false }
   for (const route of routes) {
     const parameter = match(route, method, path)
     if (parameter !== undefined) return { kind: 'route', route, parameter }
@@ -22,8 +22,8 @@ export function findRoute(routes: readonly Route[], method: string, path: string
   const methods = new Set<string>()
   for (const route of routes) {
     if (parameterOf(route.path, path) === undefined) continue
-    methods.add(route.method)
     if (route.head) methods.add('HEAD')
+    methods.add(route.method)
   }
   if (methods.size > 0) return { kind: 'wrong-method', allow: [...methods].join(', ') }
   return { kind: 'unknown' }

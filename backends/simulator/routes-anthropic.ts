@@ -3,7 +3,8 @@ import { type Fields, isObject, type Json, toGoJson } from './go-json.ts'
 import { findModel } from './inference.ts'
 import { mediaDigest, type Question, type Turn, turn } from './plan.ts'
 import { Refusal } from './refusal.ts'
-import { type Handler, type Route, withStruct } from './routes.ts'
+import { eventHeaders } from './reply.ts'
+import { type Handler, type Route, withLayer } from './routes.ts'
 import { readTools, withSystem } from './routes-native.ts'
 import { inferCompatible } from './routes-openai.ts'
 
@@ -50,38 +51,50 @@ function textOf(value: Json | undefined): string {
   return value.map((one) => (isObject(one) ? String(one['text'] ?? '') : '')).join('')
 }
 
-const messages: Handler = withStruct(
+const messages: Handler = withLayer(
   'MessagesRequest',
-  async (house, fields, reply) => {
+  (fields, _house, reply) => {
     const name = fields.string('model') ?? ''
     if (name === '') throw new Refusal(400, 'model is required')
     const maxTokens = fields.integer('max_tokens') ?? 0
     if (maxTokens <= 0) throw new Refusal(400, 'max_tokens is required and must be positive')
     const said = fields.structs('messages', 'anthropic.MessageParam') ?? []
     if (said.length === 0) throw new Refusal(400, 'messages is required')
-    const system = textOf(fields.get('system'))
-    const turns = said.flatMap(turnsOf)
+    const asked = {
+      name,
+      maxTokens,
+      system: textOf(fields.get('system')),
+      turns: said.flatMap(turnsOf),
+      thinking: fields.object('thinking')?.['type'],
+      tools: readTools(fields.array('tools', '[]anthropic.Tool')),
+      temperature: fields.number('temperature') ?? 1,
+      stop: fields.strings('stop_sequences') ?? [],
+      stream: fields.boolean('stream') ?? false,
+    }
+    if (asked.stream) reply.streams('text/event-stream', eventHeaders)
+    return asked
+  },
+  async (house, asked, _fields, reply) => {
+    const { name, system, turns, thinking, tools, temperature, stop, stream } = asked
     const model = findModel(house, name)
     const able = model.capabilities.includes('thinking')
-    const thinking = fields.object('thinking')?.['type']
     const question: Question = {
       turns: system === '' ? withSystem(turns, model) : [turn('system', system), ...turns],
       raw: undefined,
       before: '',
-      tools: readTools(fields.array('tools', '[]anthropic.Tool')),
+      tools,
       format: undefined,
       // Unlike the native routes this one does not mind a model that cannot think.
       think: able && (thinking === undefined || thinking !== 'disabled'),
       seed: undefined,
-      temperature: fields.number('temperature') ?? 1,
-      numPredict: maxTokens,
-      stop: fields.strings('stop_sequences') ?? [],
+      temperature,
+      numPredict: asked.maxTokens,
+      stop,
       logprobs: undefined,
     }
-    const shape = { model: name, stream: fields.boolean('stream') ?? false }
-    await inferCompatible(house, model, name, question, reply, anthropicWriter(reply, shape))
+    const writer = anthropicWriter(reply, { model: name, stream })
+    await inferCompatible(house, model, name, question, reply, writer)
   },
-  'EOF',
 )
 
 export const anthropicRoutes: readonly Route[] = [

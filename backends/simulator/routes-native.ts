@@ -1,5 +1,5 @@
 import { textOf } from './context.ts'
-import { loadAnswer, type NativeShape, nativeWriter } from './frames-native.ts'
+import { loadAnswer, type NativeShape, nativeWriter, renderedAnswer } from './frames-native.ts'
 import { type Fields, isObject, type Json, toGoJson } from './go-json.ts'
 import {
   checkOptions,
@@ -23,11 +23,12 @@ import type { Reply } from './reply.ts'
 /** POST /api/generate */
 export async function generate(house: House, fields: Fields, reply: Reply): Promise<void> {
   const name = fields.string('model') ?? ''
-  if (name.trim() === '') throw new Refusal(404, `model '' not found`)
-  const model = findModel(house, name)
   const prompt = fields.string('prompt') ?? ''
   const suffix = fields.string('suffix') ?? ''
   const keepAliveMs = readKeepAlive(fields.get('keep_alive'))
+  const wish = readThink(fields)
+  if (name.trim() === '') throw new Refusal(404, `model '' not found`)
+  const model = findModel(house, name)
   if (prompt === '' && keepAliveMs === 0) {
     house.scheduler.unload(model)
     return reply.json(200, loadAnswer('generate', name, 'unload', house.clock))
@@ -40,7 +41,7 @@ export async function generate(house: House, fields: Fields, reply: Reply): Prom
     throw new Refusal(400, 'raw mode does not support template, system, or context')
   const logprobs = readLogprobs(fields)
   const images = fields.strings('images') ?? []
-  const think = readThink(fields, model, name)
+  const think = thinks(wish, model, name)
   demandCompletion(model, name, 'generate')
   demand(model, name, [
     ...(suffix === '' ? [] : ['insert']),
@@ -75,11 +76,20 @@ export async function generate(house: House, fields: Fields, reply: Reply): Prom
     stream: fields.boolean('stream') ?? true,
     raw,
     remoteHost: model.remoteHost,
+    callsLast: house.settings.toolCallLine === 'last',
   }
   const truncate = fields.boolean('truncate') ?? true
   await infer(
     house,
-    { model, question, fingerprint, keepAliveMs, truncate, shift },
+    {
+      model,
+      question,
+      fingerprint,
+      keepAliveMs,
+      truncate,
+      shift,
+      renderOnly: renderOnly(house, fields, shape, reply),
+    },
     reply,
     nativeWriter(reply, shape, house.clock),
   )
@@ -88,18 +98,19 @@ export async function generate(house: House, fields: Fields, reply: Reply): Prom
 /** POST /api/chat */
 export async function chat(house: House, fields: Fields, reply: Reply): Promise<void> {
   const name = fields.string('model') ?? ''
+  const messages = fields.structs('messages', 'api.Message') ?? []
+  const turns = messages.map(nativeTurn)
+  const keepAliveMs = readKeepAlive(fields.get('keep_alive'))
+  const wish = readThink(fields)
   if (name.trim() === '') throw new Refusal(400, 'model is required')
   const model = findModel(house, name)
-  const messages = fields.structs('messages', 'api.Message') ?? []
-  const keepAliveMs = readKeepAlive(fields.get('keep_alive'))
   if (messages.length === 0 && keepAliveMs === 0) {
     house.scheduler.unload(model)
     return reply.json(200, loadAnswer('chat', name, 'unload', house.clock))
   }
   const logprobs = readLogprobs(fields)
-  const think = readThink(fields, model, name)
+  const think = thinks(wish, model, name)
   const tools = readTools(fields.array('tools', '[]api.Tool'))
-  const turns = messages.map(nativeTurn)
   demandCompletion(model, name, 'chat')
   demand(model, name, [
     ...(tools.length === 0 ? [] : ['tools']),
@@ -130,17 +141,26 @@ export async function chat(house: House, fields: Fields, reply: Reply): Promise<
     stream: fields.boolean('stream') ?? true,
     raw: false,
     remoteHost: model.remoteHost,
+    callsLast: house.settings.toolCallLine === 'last',
   }
   const truncate = fields.boolean('truncate') ?? true
   await infer(
     house,
-    { model, question, fingerprint, keepAliveMs, truncate, shift },
+    {
+      model,
+      question,
+      fingerprint,
+      keepAliveMs,
+      truncate,
+      shift,
+      renderOnly: renderOnly(house, fields, shape, reply),
+    },
     reply,
     nativeWriter(reply, shape, house.clock),
   )
 }
 
-export function samplingOf(
+function samplingOf(
   options: Record<string, Json>,
   temperature: number,
 ): Pick<Question, 'seed' | 'temperature' | 'numPredict' | 'stop'> {
@@ -188,20 +208,30 @@ function readLogprobs(fields: Fields): number | undefined {
   return fields.boolean('logprobs') ? top : undefined
 }
 
-function readThink(fields: Fields, model: StoredModel, name: string): boolean {
+function readThink(fields: Fields): boolean | string | undefined {
   const value = fields.get('think')
-  const able = model.capabilities.includes('thinking')
-  if (value === undefined) return able
+  if (value === undefined || value === null) return undefined
   if (typeof value === 'string' && !['low', 'medium', 'high', 'max'].includes(value))
     throw new Refusal(
       400,
-      `invalid think value: "${value}" (must be "high", "medium", "low", true, or false)`,
+      `invalid think value: ${JSON.stringify(value)} (must be "high", "medium", "low", "max", true, or false)`,
     )
   if (typeof value !== 'string' && typeof value !== 'boolean')
     throw new Refusal(
       400,
-      'think must be a boolean or string ("high", "medium", "low", true, or false)',
+      'think must be a boolean or string ("high", "medium", "low", "max", true, or false)',
     )
-  if (value !== false && !able) demand(model, name, ['thinking'])
-  return value !== false
+  return value
+}
+
+function thinks(wish: boolean | string | undefined, model: StoredModel, name: string): boolean {
+  if (wish === undefined) return model.capabilities.includes('thinking')
+  if (wish !== false) demand(model, name, ['thinking'])
+  return wish !== false
+}
+
+/** `_debug_render_only`: the model is loaded, and its prompt is the answer, in one object whatever `stream` says. */
+function renderOnly(house: House, fields: Fields, shape: NativeShape, reply: Reply) {
+  if (!fields.boolean('_debug_render_only')) return undefined
+  return (prompt: string) => reply.json(200, renderedAnswer(shape, prompt, house.clock))
 }

@@ -1,7 +1,7 @@
-import { embedAll } from './embedding.ts'
+import { embedAll, readInputs } from './embedding.ts'
 import { openaiWriter } from './frames-openai.ts'
-import { responsesWriter } from './frames-responses.ts'
-import { Fields, isObject, type Json, toGoJson } from './go-json.ts'
+import { type ResponsesShape, responsesWriter } from './frames-responses.ts'
+import { Fields, isObject, type Json, sortedKeys, toGoJson } from './go-json.ts'
 import {
   checkOptions,
   demand,
@@ -11,13 +11,15 @@ import {
   fingerprintOf,
   type House,
   infer,
+  nothingDone,
+  takeRunner,
 } from './inference.ts'
-import { openaiModel, openaiModels } from './listing.ts'
+import { notFoundText, openaiModel, openaiModels } from './listing.ts'
 import type { StoredModel } from './models.ts'
 import { mediaDigest, type Question, type Turn, turn } from './plan.ts'
 import { Refusal } from './refusal.ts'
-import type { Reply } from './reply.ts'
-import { type Handler, type Route, withStruct } from './routes.ts'
+import { eventHeaders, type Reply } from './reply.ts'
+import { type Handler, type Route, withLayer } from './routes.ts'
 import { readTools, withSystem } from './routes-native.ts'
 
 /** The routes of OpenAI's API that Ollama has. */
@@ -60,6 +62,11 @@ function responseFormat(value: Json | undefined): Json | undefined {
 }
 
 function imageOf(url: string): string {
+  if (/^https?:\/\//i.test(url))
+    throw new Refusal(
+      400,
+      'image URLs are not currently supported, please use base64 encoded data instead',
+    )
   const data = /^data:[^;,]*;base64,(.*)$/s.exec(url)
   if (!data) throw new Refusal(400, 'invalid image input')
   return mediaDigest(data[1] ?? '')
@@ -89,67 +96,97 @@ function chatTurn(message: Fields): Turn {
   return turn(role, text, { images, extra })
 }
 
-function thinks(model: StoredModel, effort: string | undefined, name: string): boolean {
-  const able = model.capabilities.includes('thinking')
-  if (effort === undefined) return able
-  if (effort === 'none') return false
-  if (!['minimal', 'low', 'medium', 'high', 'xhigh', 'ultra', 'max'].includes(effort))
-    throw new Refusal(400, `invalid reasoning value: '${effort}'`)
-  demand(model, name, ['thinking'])
-  return true
+const efforts = {
+  old: ['high', 'medium', 'low', 'max', 'none'],
+  new: ['minimal', 'low', 'medium', 'high', 'xhigh', 'ultra', 'max', 'none'],
+} as const
+
+/** The effort that is asked for, if it is one. */
+function readEffort(fields: Fields, house: House, responses: boolean): string | undefined {
+  const nested = fields.object('reasoning')?.['effort']
+  const effort =
+    fields.string('reasoning_effort') ?? (typeof nested === 'string' ? nested : undefined)
+  if (effort === undefined || effort === '') return undefined
+  const { generation } = house.settings
+  const known: readonly string[] = efforts[generation]
+  if (known.includes(effort)) return effort
+  const list = known.map((one, at) => `${at === known.length - 1 ? 'or ' : ''}"${one}"`).join(', ')
+  const said = generation === 'old' && !responses ? `'${effort}'` : JSON.stringify(effort)
+  throw new Refusal(400, `invalid reasoning value: ${said} (must be ${list})`)
 }
 
-function effortOf(fields: Fields): string | undefined {
-  const nested = fields.object('reasoning')?.['effort']
-  return fields.string('reasoning_effort') ?? (typeof nested === 'string' ? nested : undefined)
+function thinks(model: StoredModel, effort: string | undefined, name: string): boolean {
+  if (effort === undefined) return model.capabilities.includes('thinking')
+  if (effort === 'none') return false
+  demand(model, name, ['thinking'])
+  return true
 }
 
 function usageWanted(fields: Fields): boolean {
   return fields.object('stream_options')?.['include_usage'] === true
 }
 
-const chatCompletions: Handler = withStruct(
+const chatCompletions: Handler = withLayer(
   'ChatCompletionRequest',
-  async (house, fields, reply) => {
+  (fields, house) => {
     const messages = fields.structs('messages', 'openai.Message') ?? []
     if (messages.length === 0) throw new Refusal(400, `[] is too short - 'messages'`)
-    const name = fields.string('model') ?? ''
-    const turns = messages.map(chatTurn)
-    if (name === '') throw new Refusal(400, 'model is required')
-    const model = findModel(house, name)
-    const top = fields.integer('top_logprobs') ?? 0
-    if (top < 0 || top > 20) throw new Refusal(400, 'top_logprobs must be between 0 and 20')
-    const question: Question = {
-      turns: withSystem(turns, model),
-      raw: undefined,
-      before: '',
+    return {
+      name: fields.string('model') ?? '',
+      turns: messages.map(chatTurn),
+      effort: readEffort(fields, house, false),
+      top: fields.integer('top_logprobs') ?? 0,
+      logprobs: fields.boolean('logprobs') ?? false,
+      stream: fields.boolean('stream') ?? false,
+      includeUsage: usageWanted(fields),
       tools: readTools(fields.array('tools', '[]api.Tool')),
       format: responseFormat(fields.get('response_format')),
-      think: thinks(model, effortOf(fields), name),
       seed: fields.integer('seed'),
       temperature: fields.number('temperature') ?? 1,
       numPredict: fields.integer('max_tokens') ?? -1,
       stop: stops(fields.get('stop')),
-      logprobs: fields.boolean('logprobs') ? top : undefined,
     }
-    const stream = fields.boolean('stream') ?? false
-    const shape = { route: 'chat', model: name, stream, includeUsage: usageWanted(fields) } as const
+  },
+  async (house, asked, _fields, reply) => {
+    const { name, turns, effort, top, logprobs, stream, includeUsage, ...more } = asked
+    if (name === '') throw new Refusal(400, 'model is required')
+    const model = findModel(house, name)
+    if (top < 0 || top > 20) throw new Refusal(400, 'top_logprobs must be between 0 and 20')
+    const question: Question = {
+      ...more,
+      turns: withSystem(turns, model),
+      raw: undefined,
+      before: '',
+      think: thinks(model, effort, name),
+      logprobs: logprobs ? top : undefined,
+    }
+    const roleInEveryChunk = house.settings.generation === 'old'
+    const shape = { route: 'chat', model: name, stream, includeUsage, roleInEveryChunk } as const
     const writer = openaiWriter(reply, shape, house.clock, house.dice)
     await inferCompatible(house, model, name, question, reply, writer)
   },
-  'EOF',
 )
 
-const completions: Handler = withStruct(
+const completions: Handler = withLayer(
   'CompletionRequest',
-  async (house, fields, reply) => {
-    const name = fields.string('model') ?? ''
-    const prompt = fields.string('prompt') ?? ''
+  (fields) => ({
+    name: fields.string('model') ?? '',
+    prompt: fields.string('prompt') ?? '',
+    suffix: fields.string('suffix') ?? '',
+    stream: fields.boolean('stream') ?? false,
+    includeUsage: usageWanted(fields),
+    seed: fields.integer('seed'),
+    temperature: fields.number('temperature') ?? 1,
+    numPredict: fields.integer('max_tokens') ?? -1,
+    stop: stops(fields.get('stop')),
+  }),
+  async (house, asked, _fields, reply) => {
+    const { name, prompt, suffix, stream, includeUsage, ...more } = asked
     if (name === '') throw new Refusal(404, `model '' not found`)
     const model = findModel(house, name)
-    const suffix = fields.string('suffix') ?? ''
     if (suffix !== '') demand(model, name, ['insert'])
     const question: Question = {
+      ...more,
       turns: withSystem(
         [turn('user', suffix === '' ? prompt : `${prompt}<|suffix|>${suffix}`)],
         model,
@@ -159,40 +196,38 @@ const completions: Handler = withStruct(
       tools: [],
       format: undefined,
       think: false,
-      seed: fields.integer('seed'),
-      temperature: fields.number('temperature') ?? 1,
-      numPredict: fields.integer('max_tokens') ?? -1,
-      stop: stops(fields.get('stop')),
       logprobs: undefined,
     }
     const shape = {
       route: 'completion',
       model: name,
-      stream: fields.boolean('stream') ?? false,
-      includeUsage: usageWanted(fields),
+      stream,
+      includeUsage,
+      roleInEveryChunk: false,
     } as const
     const writer = openaiWriter(reply, shape, house.clock, house.dice)
     await inferCompatible(house, model, name, question, reply, writer)
   },
-  'EOF',
 )
 
-const embeddings: Handler = withStruct(
+const embeddings: Handler = withLayer(
   'EmbedRequest',
-  async (house, fields, reply) => {
-    const name = fields.string('model') ?? ''
+  (fields) => {
     const input = fields.get('input')
-    const inputs = typeof input === 'string' ? [input] : Array.isArray(input) ? input : []
-    if (inputs.length === 0 || inputs.some((one) => typeof one !== 'string' || one === ''))
-      throw new Refusal(400, 'invalid input')
     const format = fields.string('encoding_format') ?? 'float'
     if (format !== 'float' && format !== 'base64')
       throw new Refusal(
         400,
-        `Invalid value for 'encoding_format' = ${format}. Supported values: ["float", "base64"].`,
+        `Invalid value for 'encoding_format' = ${format}. Supported values: ['float', 'base64'].`,
       )
+    if (input === undefined || input === null || input === '')
+      throw new Refusal(400, 'invalid input')
+    if (Array.isArray(input) && input.length === 0) throw new Refusal(400, 'invalid input')
+    return { name: fields.string('model') ?? '', input, format }
+  },
+  async (house, { name, input, format }, fields, reply) => {
     const model = findModel(house, name, `model "${name}" not found, try pulling it first`)
-    const done = await embedAll(house, model, inputs as string[], fields, reply)
+    const done = await embedAll(house, model, readInputs(input), fields, reply)
     reply.jsonLine(200, {
       object: 'list',
       data: done.vectors.map((vector, index) => ({
@@ -207,7 +242,6 @@ const embeddings: Handler = withStruct(
       usage: { prompt_tokens: done.promptTokens, total_tokens: done.promptTokens },
     })
   },
-  'EOF',
 )
 
 /** The items of a Responses request as turns. */
@@ -242,48 +276,78 @@ function responseTurns(input: Json | undefined): Turn[] {
   })
 }
 
-const responses: Handler = withStruct(
+/** A tool as it is said back. */
+function toolEcho(value: Json): unknown {
+  if (!isObject(value)) return value
+  const { type, name, description, strict, parameters, ...more } = value
+  const described = description === undefined ? {} : { description }
+  const took = parameters === undefined ? {} : { parameters: sortedKeys(parameters) }
+  return { type, name, ...described, strict: strict ?? null, ...took, ...more }
+}
+
+const responses: Handler = withLayer(
   'ResponsesRequest',
-  async (house, fields, reply) => {
-    const name = fields.string('model') ?? ''
-    if (name === '') throw new Refusal(400, 'model is required')
+  (fields, house, reply) => {
     for (const field of ['previous_response_id', 'conversation'])
       if (fields.has(field)) throw new Refusal(400, `${field} is not supported`)
-    const turns = responseTurns(fields.get('input'))
-    const instructions = fields.string('instructions') ?? ''
+    const input = fields.get('input')
+    const tools = fields.array('tools', '[]responses.Tool')
+    const stream = fields.boolean('stream') ?? false
+    const asked = {
+      name: fields.string('model') ?? '',
+      turns: input === undefined ? [] : responseTurns(input),
+      instructions: fields.string('instructions') ?? '',
+      effort: readEffort(fields, house, true),
+      tools: readTools(tools),
+      format: responseFormat(fields.object('text')?.['format']),
+      temperature: fields.number('temperature') ?? 1,
+      maxTokens: fields.integer('max_output_tokens'),
+      stream,
+      shown: (tools ?? []).map(toolEcho),
+    }
+    if (stream) reply.streams('text/event-stream', eventHeaders)
+    return asked
+  },
+  async (house, asked, fields, reply) => {
+    const { name, instructions, turns } = asked
+    if (name === '') throw new Refusal(400, 'model is required')
     const model = findModel(house, name)
     const question: Question = {
       turns:
         instructions === '' ? withSystem(turns, model) : [turn('system', instructions), ...turns],
       raw: undefined,
       before: '',
-      tools: readTools(fields.array('tools', '[]responses.Tool')),
-      format: responseFormat(fields.object('text')?.['format']),
-      think: thinks(model, effortOf(fields), name),
+      tools: asked.tools,
+      format: asked.format,
+      think: thinks(model, asked.effort, name),
       seed: undefined,
-      temperature: fields.number('temperature') ?? 1,
-      numPredict: fields.integer('max_output_tokens') ?? -1,
+      temperature: asked.temperature,
+      numPredict: asked.maxTokens ?? -1,
       stop: [],
       logprobs: undefined,
     }
-    const shape = {
+    const shape: ResponsesShape = {
       model: name,
-      stream: fields.boolean('stream') ?? false,
-      echo: {
-        instructions: instructions === '' ? null : instructions,
-        temperature: question.temperature,
-        top_p: fields.number('top_p') ?? 1,
-        tools: fields.get('tools') ?? [],
-        tool_choice: fields.get('tool_choice') ?? 'auto',
-        truncation: fields.string('truncation') ?? 'disabled',
-        text: fields.get('text') ?? { format: { type: 'text' } },
-        metadata: {},
-      },
+      stream: asked.stream,
+      instructions: instructions === '' ? null : instructions,
+      temperature: asked.temperature,
+      topP: fields.number('top_p') ?? 1,
+      tools: asked.shown,
+      toolChoice: fields.get('tool_choice') ?? 'auto',
+      truncation: fields.string('truncation') ?? 'disabled',
+      text: fields.get('text') ?? { format: { type: 'text' } },
+      effort: asked.effort,
+      maxTokens: asked.maxTokens ?? null,
     }
     const writer = responsesWriter(reply, shape, house.clock, house.dice)
-    await inferCompatible(house, model, name, question, reply, writer)
+    if (question.turns.length > 0)
+      return inferCompatible(house, model, name, question, reply, writer)
+    // Nothing was asked: the model is loaded, and the answer is an empty one.
+    const fingerprint = fingerprintOf(model, checkOptions(model, undefined), true, house.settings)
+    using _ = await takeRunner(house, model, fingerprint, undefined, reply)
+    await writer.begin?.(0)
+    await writer.done(nothingDone)
   },
-  'EOF',
 )
 
 export const openaiRoutes: readonly Route[] = [
@@ -296,7 +360,13 @@ export const openaiRoutes: readonly Route[] = [
     method: 'GET',
     path: '/v1/models/:model',
     handle: (house, call, reply) =>
-      reply.jsonLine(200, openaiModel(findModel(house, call.parameter), call.parameter)),
+      reply.jsonLine(
+        200,
+        openaiModel(
+          findModel(house, call.parameter, notFoundText(house, call.parameter)),
+          call.parameter,
+        ),
+      ),
   },
   { method: 'POST', path: '/v1/chat/completions', handle: chatCompletions },
   { method: 'POST', path: '/v1/completions', handle: completions },

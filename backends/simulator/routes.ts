@@ -3,6 +3,7 @@ import { embed, embeddings } from './embedding.ts'
 import { type Fields, readStruct } from './go-json.ts'
 import type { House } from './inference.ts'
 import { ps, show, tags } from './listing.ts'
+import { inLayer } from './refusal.ts'
 import type { Reply } from './reply.ts'
 import { chat, generate } from './routes-native.ts'
 
@@ -28,13 +29,29 @@ export interface Route {
   readonly handle: Handler
 }
 
+/**
+ * The same on a compatible route: a layer in front reads the whole request and says no in its own manner; what it made
+ * of the request goes to the handler.
+ */
+export function withLayer<Request>(
+  struct: string,
+  read: (fields: Fields, house: House, reply: Reply) => Request,
+  handle: (house: House, request: Request, fields: Fields, reply: Reply) => Promise<void>,
+): Handler {
+  return (house, call, reply) => {
+    const fields = inLayer(() => readStruct(call.body, struct, 'EOF'))
+    const request = inLayer(() => read(fields, house, reply))
+    return handle(house, request, fields, reply)
+  }
+}
+
 /** A handler that wants its body as a struct. */
 export function withStruct(
   struct: string,
   handle: (house: House, fields: Fields, reply: Reply) => Promise<void> | void,
-  whenEmpty = 'missing request body',
 ): Handler {
-  return (house, call, reply) => handle(house, readStruct(call.body, struct, whenEmpty), reply)
+  return (house, call, reply) =>
+    handle(house, readStruct(call.body, struct, 'missing request body'), reply)
 }
 
 export const nativeRoutes: readonly Route[] = [

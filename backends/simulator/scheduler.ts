@@ -84,6 +84,7 @@ export class Scheduler {
 
     if (this.#pending.length >= this.#settings.maxQueue)
       throw new Refusal(503, 'server busy, please try again.  maximum pending requests exceeded')
+    if (wish.signal.aborted) throw clientLeft()
     wish.entry.queuedAt = this.#trace.now()
     const runner = await new Promise<Runner>((resolve, reject) => {
       const leave = () => reject(clientLeft())
@@ -105,11 +106,14 @@ export class Scheduler {
     if (runner) this.#expire(runner)
   }
 
-  /** The process behind a runner dies: all its streams fail, and the next request loads again. */
+  /**
+   * The process behind a runner dies: all its streams fail. Nobody notices otherwise, and /api/ps goes on listing it,
+   * until its time is over or the next request finds it dead and loads again.
+   */
   crash(weights: string): boolean {
     const runner = this.#runners.get(weights)
-    if (!runner) return false
-    this.#remove(runner)
+    if (!runner || runner.died.signal.aborted) return false
+    runner.died.abort()
     return true
   }
 
@@ -146,7 +150,7 @@ export class Scheduler {
 
   #release(runner: Runner): void {
     runner.refcount--
-    if (runner.refcount > 0 || runner.died.signal.aborted) return
+    if (runner.refcount > 0 || this.#runners.get(runner.model.weights) !== runner) return
     if (runner.keepAliveMs <= 0) {
       this.#remove(runner)
       return
@@ -297,6 +301,7 @@ function compare(one: number | string, other: number | string): number {
 }
 
 function needsReload(runner: Runner, wish: Wish): boolean {
+  if (runner.died.signal.aborted) return true
   const { fingerprint: had } = runner
   const { fingerprint: wanted } = wish
   if (had.contextTokens !== wanted.contextTokens || had.others !== wanted.others) return true

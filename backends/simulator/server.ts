@@ -4,7 +4,7 @@ import { type Clock, scaledClock, sleep } from '../../src/core/clock.ts'
 import { type Dice, seededDice } from '../../src/core/dice.ts'
 import { decoded, readBody } from './body.ts'
 import { control } from './control.ts'
-import { hostAllowed, originAllowed, preflightHeaders } from './doors.ts'
+import { hostAllowed, originAllowed, preflightHeaders, preflightVary } from './doors.ts'
 import { Downloads } from './downloads.ts'
 import { refuse } from './families.ts'
 import { Faults } from './faults.ts'
@@ -12,20 +12,27 @@ import { Fields, isObject, parseFirst, toGoJson } from './go-json.ts'
 import type { House } from './inference.ts'
 import { ModelStore, type StoredModel } from './models.ts'
 import { type ModelStats, Occupancy } from './occupancy.ts'
-import { Refusal } from './refusal.ts'
+import { inLayer, Refusal } from './refusal.ts'
 import { Reply } from './reply.ts'
 import { findRoute } from './router.ts'
 import type { Call, Route } from './routes.ts'
 import { routes } from './routes-all.ts'
 import { Runner } from './runner.ts'
 import { Scheduler } from './scheduler.ts'
-import { defaultSettings, type ModelSpec, type SimulatorSettings } from './settings.ts'
+import {
+  defaultSettings,
+  lastOldVersion,
+  type ModelSpec,
+  type SimulatorSettings,
+} from './settings.ts'
 import { sha256 } from './text.ts'
 import { Trace, type TraceEntry } from './trace.ts'
 
-export type { Fault, FaultKind } from './faults.ts'
-export type { ModelKind, ModelSpec, SimulatorSettings } from './settings.ts'
-export type { TraceEntry } from './trace.ts'
+/** Enough for nobody to wait for a cloud model. */
+const cloudSlots = 1_000
+
+export type { Fault } from './faults.ts'
+export type { ModelSpec, SimulatorSettings } from './settings.ts'
 
 export interface SimulatorStats {
   readonly name: string
@@ -36,6 +43,8 @@ export interface SimulatorStats {
     readonly running: number
     readonly waiting: number
     readonly refcount: number
+    /** False: its process has died and nobody has noticed; /api/ps still lists it. */
+    readonly alive: boolean
     readonly contextTokens: number
     readonly keepAliveMs: number | 'forever'
     readonly sizeBytes: number
@@ -50,6 +59,8 @@ export interface SimulatorStats {
   /** Requests outside of the control path since the start. */
   readonly requests: number
   readonly openRequests: number
+  /** Transfers of layers that were begun since the last start. */
+  readonly downloads: number
 }
 
 export interface Simulator extends AsyncDisposable {
@@ -74,7 +85,11 @@ export async function startSimulator(
   given: Partial<SimulatorSettings> = {},
   doors: { clock?: Clock; dice?: Dice } = {},
 ): Promise<Simulator> {
-  const settings: SimulatorSettings = { ...defaultSettings, ...given }
+  const settings: SimulatorSettings = {
+    ...defaultSettings,
+    ...(given.generation === 'old' ? { version: lastOldVersion } : {}),
+    ...given,
+  }
   const clock = doors.clock ?? scaledClock(settings.clockSpeed)
   const dice = doors.dice ?? seededDice(settings.seed)
   const machine = new Machine(settings, clock, dice)
@@ -88,6 +103,7 @@ class Machine implements Simulator {
   readonly #clock: Clock
   readonly #dice: Dice
   readonly #trace: Trace
+  readonly #routes: readonly Route[]
   readonly #store: ModelStore
   readonly #occupancy: Occupancy
   #house: House
@@ -102,6 +118,7 @@ class Machine implements Simulator {
     this.settings = settings
     this.#clock = clock
     this.#dice = dice
+    this.#routes = routes.filter(({ path }) => !settings.missingRoutes.includes(path))
     this.#trace = new Trace(clock, settings.traceMax)
     this.#store = new ModelStore(settings, clock)
     this.#occupancy = new Occupancy()
@@ -149,6 +166,7 @@ class Machine implements Simulator {
         running: runner.running,
         waiting: runner.waiting,
         refcount: runner.refcount,
+        alive: !runner.died.signal.aborted,
         contextTokens: runner.fingerprint.contextTokens,
         keepAliveMs: Number.isFinite(runner.keepAliveMs) ? runner.keepAliveMs : 'forever',
         sizeBytes: runner.sizeBytes,
@@ -157,6 +175,7 @@ class Machine implements Simulator {
       models: this.#occupancy.all(),
       requests: this.#requests,
       openRequests: this.#open,
+      downloads: this.#house.downloads.begun,
     }
   }
 
@@ -217,7 +236,7 @@ class Machine implements Simulator {
       faults: this.faults,
       occupancy: this.#occupancy,
     }
-    const remote: SimulatorSettings = { ...settings, slots: 1_000_000, kinds: {}, models: [] }
+    const remote: SimulatorSettings = { ...settings, slots: cloudSlots, kinds: {}, models: [] }
     const cloudModel = new ModelStore(remote, this.#clock).add({ name: 'remote:cloud' })
     return {
       settings,
@@ -227,7 +246,9 @@ class Machine implements Simulator {
       scheduler: new Scheduler(surroundings),
       trace: this.#trace,
       occupancy: this.#occupancy,
-      downloads: new Downloads(this.#clock, settings.pullBytesPerSecond),
+      downloads: new Downloads(this.#clock, settings.pullBytesPerSecond, (digest, sizeBytes) =>
+        this.#store.addBlob(digest, sizeBytes),
+      ),
       cloud: new Runner(
         cloudModel,
         { contextTokens: settings.contextTrainDefault, others: '', gpuLayers: undefined },
@@ -304,18 +325,19 @@ class Machine implements Simulator {
     const reply = new Reply(req, res, entry, this.#clock)
     const house = this.#house
     try {
-      if (!this.#letIn(req, reply)) return
-      const found = findRoute(routes, method, path)
+      const found = findRoute(this.#routes, method, path)
+      // The router comes first: it redirects whoever asks, and says what is allowed even to those who may not come in.
+      if (found.kind === 'wrong-method') res.setHeader('Allow', found.allow)
+      if (found.kind !== 'elsewhere' && !this.#letIn(req, reply)) return
       switch (found.kind) {
-        case 'unknown':
-          req.resume()
-          return reply.text(404, '404 page not found')
-        case 'wrong-method':
-          req.resume()
-          res.setHeader('Allow', found.allow)
-          return reply.text(405, '405 method not allowed')
         case 'elsewhere':
           return redirect(reply, req, found.path, found.permanent)
+        case 'unknown':
+          req.resume()
+          return reply.routerText(404, '404 page not found')
+        case 'wrong-method':
+          req.resume()
+          return reply.routerText(405, '405 method not allowed')
         case 'route':
           await this.#run(house, found.route, found.parameter, req, path, reply)
       }
@@ -345,6 +367,7 @@ class Machine implements Simulator {
       if (req.method === 'OPTIONS') {
         for (const [name, value] of Object.entries(preflightHeaders))
           reply.res.setHeader(name, value)
+        reply.res.setHeader('Vary', preflightVary)
         reply.entry.status = 204
         reply.res.writeHead(204)
         reply.res.end()
@@ -370,7 +393,7 @@ class Machine implements Simulator {
       const raw = await readBody(req)
       if (raw === undefined) return reply.leave('client left before its request was complete')
       this.#remember(reply.entry, raw)
-      body = decoded(req, path, raw)
+      body = inLayer(() => decoded(req, path, raw))
     }
     reply.entry.model = modelOf(body)
     reply.use(this.faults.forRequest(path, reply.entry.model))

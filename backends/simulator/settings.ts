@@ -10,6 +10,7 @@ export type ModelKind =
   | 'adds-a-space'
   | 'repeats-the-last-word'
   | 'diverges'
+  | 'ends-at-once'
   | 'thinks'
   | 'stops-without-done'
 
@@ -19,6 +20,7 @@ export const modelKinds: readonly ModelKind[] = [
   'adds-a-space',
   'repeats-the-last-word',
   'diverges',
+  'ends-at-once',
   'thinks',
   'stops-without-done',
 ]
@@ -28,6 +30,8 @@ export interface ModelSpec {
   readonly kind?: ModelKind
   readonly sizeBytes?: number
   readonly capabilities?: readonly string[]
+  /** What /api/tags says instead: it does not see what only a chat template inside the file tells. */
+  readonly listedCapabilities?: readonly string[]
   /** Context length the model was trained with: what num_ctx is clamped to. */
   readonly contextTrain?: number
   /** Of the weights; two names with one digest share a runner. By default the sha256 of the canonical name. */
@@ -74,18 +78,20 @@ export interface SimulatorSettings {
   readonly slowdownAlpha: number
   /** Share by which steps and loads vary at random. */
   readonly jitter: number
-  /** `old`: runners up to 0.24, which keep no prompts in memory beside the slots. */
+  /** `old`: up to 0.24, with runners that keep no prompts in memory beside the slots; `new`: from 0.30 on. */
   readonly generation: 'old' | 'new'
   /** Host memory for prompts that lost their slot (`new` only). */
   readonly promptCacheBytes: number
   readonly promptCacheBytesPerToken: number
   readonly promptCacheBytesPerSecond: number
-  /** What /api/version says. */
+  /** What /api/version says; by default one that fits the generation. */
   readonly version: string
   /** Of the dice; texts do not depend on it, or two simulators could not go on with each other's answers. */
   readonly seed: number
   readonly hostCheck: boolean
   readonly originCheck: boolean
+  /** Paths that this server is too old to know: they get the router's 404. */
+  readonly missingRoutes: readonly string[]
   /** OLLAMA_ORIGINS. */
   readonly origins: readonly string[]
   /** How many times faster than life the clock runs; ignored where a clock is handed in. */
@@ -94,6 +100,8 @@ export interface SimulatorSettings {
   readonly answerTokens: number | undefined
   /** Whether a request with tools is answered with a call: when the last user message says "tool", or at any rate. */
   readonly toolCalls: 'when-asked' | 'always' | 'never'
+  /** /api/chat has calls in a line of their own, or in the last line, as with engines that read calls themselves. */
+  readonly toolCallLine: 'own' | 'last'
   readonly pullBytesPerSecond: number
   readonly sizeBytesDefault: number
   readonly contextTrainDefault: number
@@ -110,6 +118,9 @@ export interface SimulatorSettings {
   /** Bytes of each request body that the trace keeps as text; 0: none. */
   readonly traceBodyBytes: number
 }
+
+/** What a server of the old generation says when it is not told another version. */
+export const lastOldVersion = '0.24.0'
 
 export const defaultSettings: SimulatorSettings = {
   name: 'simulator',
@@ -141,10 +152,12 @@ export const defaultSettings: SimulatorSettings = {
   seed: 1,
   hostCheck: true,
   originCheck: true,
+  missingRoutes: [],
   origins: [],
   clockSpeed: 1,
   answerTokens: undefined,
   toolCalls: 'when-asked',
+  toolCallLine: 'own',
   pullBytesPerSecond: 1e9,
   sizeBytesDefault: 100_000_000,
   contextTrainDefault: 131_072,

@@ -63,13 +63,14 @@ function* pieces(dice: Dice): Generator<string> {
   }
 }
 
-/** The answer that belongs to a seed; `length` overrides its own length, never its words. */
-export function answerOf(seed: number, length: number | undefined): Answer {
+/** The answer that belongs to a seed; `length` overrides its own length, never its words; `most` is all that is wanted. */
+export function answerOf(seed: number, length: number | undefined, most = Infinity): Answer {
   const dice = seededDice(seed)
   const own = 20 + Math.floor(dice.roll() * 101)
   const tokens: string[] = []
   const source = pieces(dice)
-  while (tokens.length < (length ?? own)) tokens.push(source.next().value as string)
+  const wanted = Math.min(length ?? own, most)
+  while (tokens.length < wanted) tokens.push(source.next().value as string)
   return { tokens, text: tokens.join('') }
 }
 

@@ -28,6 +28,7 @@ test('the other kinds go wrong, each in its own way', async () => {
   expect(again.rest).toBe(` ${again.said.trim().split(/\s/).at(-1)}${again.whole.slice(30)}`)
   const other = await seam('diverges')
   expect(other.rest).not.toBe(other.whole.slice(30))
+  expect((await seam('ends-at-once')).rest).toBe('')
 })
 
 test('a raw prompt that ends in the answer so far is gone on with', async () => {

@@ -171,7 +171,10 @@ test('the control path arms faults, tells what happened and changes the disk', a
   expect(entries[1]?.['bodySha256']).toMatch(/^[0-9a-f]{64}$/)
   expect(JSON.stringify(entries[1]?.['headers'])).toMatch(/x-own/i)
   expect(await control('POST', 'crash-runner', { model: 'a' })).toEqual({ crashed: 1 })
-  expect(await control('GET', 'state')).toMatchObject({ runners: [], requests: 2 })
+  expect(await control('GET', 'state')).toMatchObject({
+    runners: [{ alive: false }],
+    requests: 2,
+  })
   await control('PUT', 'load', { name: 'foreign', kind: 'diverges' })
   expect(await chatText(simulator, 'foreign')).not.toBe('')
   await control('PUT', 'load', { name: 'foreign', remove: true })

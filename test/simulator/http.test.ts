@@ -22,6 +22,12 @@ test('HEAD is answered on a few routes only, and unknown ones in plain text', as
   expect(await (await fetch(simulator.url)).text()).toBe('Ollama is running')
 })
 
+test('an older server does not know every route', async () => {
+  await using simulator = await startSimulator({ missingRoutes: ['/v1/responses'] })
+  const response = await post(simulator, '/v1/responses', {})
+  expect([response.status, await response.text()]).toEqual([404, '404 page not found'])
+})
+
 test('a slash too many is redirected', async () => {
   await using simulator = await startSimulator()
   const get = await fetch(`${simulator.url}/api/tags/?a=1`, { redirect: 'manual' })

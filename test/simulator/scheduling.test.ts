@@ -189,9 +189,9 @@ test('more busy slots make each one slower', async () => {
     )
     return Number(said.at(-1)?.['eval_duration'])
   }
-  const alone = await spent()
+  // Alone each would take 100 ms. A busy machine makes them slower and never quicker.
   const together = await Promise.all([spent(), spent(), spent(), spent()])
-  expect(Math.min(...together)).toBeGreaterThan(alone * 2)
+  expect(Math.min(...together)).toBeGreaterThan(200e6)
 })
 
 test('a restart cuts everything and forgets what was loaded', async () => {
