@@ -22,6 +22,8 @@ import { severalObservers } from './telemetry/several.ts'
 
 /** How long the start waits for slow backends: who has not answered by then is found by the next look. */
 const firstLooksMsMax = 250
+/** What an answer that is ended at the stop may take to tell its client so. */
+const lastWordsMs = 500
 
 export interface AppDoors {
   readonly clock?: Clock
@@ -30,6 +32,8 @@ export interface AppDoors {
   readonly observer?: Partial<Observer>
   readonly version?: string
   readonly demo?: boolean
+  /** How long the start waits for the first looks; more where every backend is known to answer. */
+  readonly firstLooksMsMax?: number
 }
 
 export interface App extends AsyncDisposable {
@@ -63,7 +67,7 @@ export async function startApp(settings: Settings, doors: AppDoors = {}): Promis
     doors.observer ?? {},
   ])
 
-  const wire = undiciWire({ connectMs: settings.timeouts.connectMs })
+  const wire = undiciWire({ connectMs: settings.timeouts.connectMs }, clock)
   const pool = new Pool(settings.backends, { clock, dice, observer, breaker: settings.breaker })
   const prober = new Prober(pool, settings.probes, {
     clock,
@@ -127,15 +131,20 @@ export async function startApp(settings: Settings, doors: AppDoors = {}): Promis
   }
   await Promise.race([
     firstLooks,
-    new Promise<void>((resolve) => void setTimeout(resolve, firstLooksMsMax).unref()),
+    new Promise<void>(
+      (resolve) => void setTimeout(resolve, doors.firstLooksMsMax ?? firstLooksMsMax).unref(),
+    ),
   ])
 
   async function stop(): Promise<void> {
     if (stopping) return
     stopping = true
-    const limit = setTimeout(() => listener.cut(), settings.timeouts.drainMs)
+    const { drainMs } = settings.timeouts
+    const limit = setTimeout(() => server.stopRunning(), drainMs)
+    const cut = setTimeout(() => listener.cut(), drainMs + lastWordsMs)
     await listener.stop()
     clearTimeout(limit)
+    clearTimeout(cut)
     prober[Symbol.dispose]()
     await wire.close()
     log.close()

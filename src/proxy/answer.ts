@@ -8,6 +8,7 @@ import { FrameCutter } from '../dialects/frames.ts'
 import type { ClientSide } from './client-side.ts'
 import type { Exchange } from './exchange.ts'
 import { headerOf, responseHeaders } from './headers.ts'
+import { judgeRefusal } from './judge.ts'
 import type { HeldAnswer } from './loads.ts'
 import { proxyStatus } from './proxy-status.ts'
 import { NotWanted } from './queue.ts'
@@ -42,6 +43,8 @@ export class Answer {
   readonly result: AnswerResult = { ending: 'ok', status: 0, code: undefined }
   /** Time that model loads took before the current attempt. */
   loadMs = 0
+  /** Called when a backend has shown that it can answer this. */
+  onFirstFrame: (() => void) | undefined
   readonly #exchange: Exchange
   readonly #client: ClientSide
   readonly #style: AnswerStyle
@@ -102,6 +105,13 @@ export class Answer {
     if (this.#framing === 'json') {
       // A batch of embeddings is no place to look for durations: parsing it would hold up every stream.
       if (last.length < figuresBytesMax) this.#exchange.figures = figuresOf(last)
+      if (this.#isCutShort(last))
+        return {
+          kind: 'brokeOff',
+          afterFirstByte: this.started,
+          reusedSocket: false,
+          text: 'its answer was cut short',
+        }
       this.#endWhole(rest)
       return { kind: 'answered', status: this.#status }
     }
@@ -115,18 +125,41 @@ export class Answer {
         kind: 'brokeOff',
         afterFirstByte: this.started,
         reusedSocket: false,
+        clean: true,
         text: 'it ended without its last line',
       }
     }
     this.#letOut(rest)
     this.#endWhole(undefined)
-    if (end === 'error') this.result.ending = 'upstream_error'
+    if (end === 'error') {
+      this.result.ending = 'upstream_error'
+      // The client has it word by word; to us it is what a status of 500 would have been a moment earlier.
+      if (this.#exchange.asked.ask.repeatable)
+        return judgeRefusal(500, last.toString('utf8', Math.max(0, last.length - 4_096)))
+    }
     return { kind: 'answered', status: this.#status }
+  }
+
+  /** Without a length to count by, an answer that stops half-way looks like one that ends. */
+  #isCutShort(bytes: Buffer): boolean {
+    const { op, repeatable } = this.#exchange.asked.ask
+    if (!repeatable || !answersInJson.has(op) || !isJson(this.#rawHeaders)) return false
+    return !/[}\]]\s*$/.test(bytes.toString('latin1', Math.max(0, bytes.length - 64)))
   }
 
   /** A backend's own words of refusal, in case nobody does better. */
   keepRefusal(answer: HeldAnswer, backend: string): void {
     this.#refusal = { ...answer, backend }
+  }
+
+  /** What a backend said to a load of ours, in the native shape, put in the words of this client's family. */
+  keepLoadRefusal(answer: HeldAnswer, backend: string): void {
+    const text = errorTextIn(answer.body.toString('utf8', 0, 10_000))
+    const said = errorAnswer(this.#style.family, answer.status, text, {
+      requestId: this.#exchange.asked.id,
+    })
+    const rawHeaders = ['Content-Type', said.contentType]
+    this.keepRefusal({ status: answer.status, rawHeaders, body: said.body }, backend)
   }
 
   /** Nobody will try again: the client gets the last backend's own refusal, an honest end, or a sentence of ours. */
@@ -145,6 +178,12 @@ export class Answer {
     if (error instanceof NotWanted) {
       if (this.#exchange.endedBy === 'deadline')
         return this.failed(new Failure('total_timeout', 'the answer was not complete in time'))
+      if (this.#exchange.endedBy === 'stop')
+        return this.failed(
+          new Failure('stopping', 'the proxy stops, and its time for running answers is over', {
+            retryAfterS: 5,
+          }),
+        )
       this.#over = true
       this.result.ending = 'client_closed'
       this.result.status = 499
@@ -183,6 +222,8 @@ export class Answer {
   #noteFirstByte(): void {
     if (this.#exchange.firstByteMs === undefined)
       this.#exchange.firstByteMs = this.#style.now() - this.#exchange.asked.arrivedMs
+    this.onFirstFrame?.()
+    this.onFirstFrame = undefined
   }
 
   #sendHead(): void {
@@ -249,7 +290,8 @@ export class Answer {
       String(refusal.body.length),
       ...this.#ownHeaders(proxyStatus({ backend: refusal.backend, received: refusal.status })),
     )
-    if (refusal.status === 503 || refusal.status === 429) headers.push('Retry-After', '2')
+    const busy = refusal.status === 503 || refusal.status === 429
+    if (busy && headerOf(headers, 'retry-after') === undefined) headers.push('Retry-After', '2')
     this.#client.head(refusal.status, headers)
     this.#client.end(refusal.body)
   }
@@ -261,7 +303,9 @@ export class Answer {
     this.#endHonestly(
       silent
         ? 'the backend ended the answer without its last line; a model that repeats itself is stopped like that'
-        : 'the backend ended in the middle of the answer',
+        : last.kind === 'timedOut'
+          ? last.text
+          : 'the backend ended in the middle of the answer',
       this.result.code,
     )
   }
@@ -272,6 +316,13 @@ export class Answer {
     if (this.#framing === 'json' || this.#cutter?.passingThrough) return this.#client.cut()
     this.#client.end(errorFrame(this.#style.family, this.#framing, message, code, this.#style.op))
   }
+}
+
+/** What is asked of these is answered by one JSON value, unless it streams. */
+const answersInJson: ReadonlySet<Op> = new Set(['generate', 'chat', 'embed', 'responses'])
+
+function isJson(rawHeaders: readonly string[]): boolean {
+  return (headerOf(rawHeaders, 'content-type') ?? '').startsWith('application/json')
 }
 
 function framingOf(rawHeaders: readonly string[]): Framing {
@@ -316,7 +367,7 @@ function errorTextIn(text: string): string {
   return 'the backend could not serve this request'
 }
 
-function endingOf(error: Failure): Ending {
+export function endingOf(error: Failure): Ending {
   switch (error.code) {
     case 'queue_timeout':
       return 'queue_timeout'

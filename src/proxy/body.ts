@@ -1,9 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { createReadStream } from 'node:fs'
 import { type FileHandle, mkdir, open, unlink } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import { join } from 'node:path'
-import type { Readable } from 'node:stream'
 import { Failure } from '../core/failure.ts'
 import type { LimitSettings } from '../core/settings.ts'
 
@@ -13,8 +11,11 @@ export interface HeldBody extends Disposable {
   /** Undefined for a body in a file. */
   readonly bytes: Buffer | undefined
   /** From the beginning, as often as asked. */
-  open(): Uint8Array | Readable
+  open(): Uint8Array | AsyncIterable<Uint8Array>
 }
+
+/** A body that we keep in a file can not be read. */
+export class SpoolTrouble extends Error {}
 
 export const noBody: HeldBody = {
   size: 0,
@@ -103,6 +104,8 @@ class Share implements Disposable {
 
 export class ClientGone extends Error {}
 
+const spoolPieceBytes = 256 * 1_024
+
 /**
  * Takes a whole body: small ones stay in memory, larger ones go to a file. `see` is shown every chunk as it arrives,
  * so that by the end the model is known as well. Throws a Failure at the first byte too many, and ClientGone.
@@ -125,7 +128,7 @@ export async function takeBody(
     else if (declared > 0) memory.grow(declared)
     const chunks: Buffer[] = []
     let size = 0
-    let spool: Spool | undefined
+    let spool = declared > bodyInMemoryBytesMax ? new Spool(budget) : undefined
     try {
       await eachChunk(request, (chunk) => {
         size += chunk.length
@@ -145,9 +148,9 @@ export async function takeBody(
         const head = chunks.splice(0)
         return spool.write(head.length === 1 ? head[0]! : Buffer.concat(head))
       })
-      if (spool) return await (spool as Spool).finish(size, memory, disk)
+      if (spool) return await spool.finish(size, memory, disk)
     } catch (error) {
-      await (spool as Spool | undefined)?.abandon()
+      await spool?.abandon()
       throw error
     }
     const bytes = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)
@@ -184,11 +187,13 @@ class Spool {
   readonly #file: Promise<{ path: string; handle: FileHandle }>
   constructor(budget: BodyBudget) {
     this.#file = budget.spoolFile()
+    // Heard by whoever writes; until then a folder that can not be made must not end the process.
+    this.#file.catch(() => {})
   }
 
   async write(chunk: Buffer): Promise<void> {
-    const { handle } = await this.#file
     try {
+      const { handle } = await this.#file
       await handle.writeFile(chunk)
     } catch (error) {
       throw new Failure('body_budget_full', 'the disk for held bodies can not be written', {
@@ -205,7 +210,7 @@ class Spool {
     return {
       size,
       bytes: undefined,
-      open: () => createReadStream(path, { highWaterMark: 256 * 1024 }),
+      open: () => piecesOf(path),
       [Symbol.dispose]() {
         disk[Symbol.dispose]()
         // Gone or not, nobody waits for it: the folder is swept at start.
@@ -222,6 +227,23 @@ class Spool {
     } catch {
       // It could not be made in the first place; the error that led here says more.
     }
+  }
+}
+
+/** Opened only when somebody reads, so that an attempt that never connects leaves nothing open. */
+async function* piecesOf(path: string): AsyncGenerator<Uint8Array> {
+  let handle: FileHandle | undefined
+  try {
+    handle = await open(path, 'r')
+    for (;;) {
+      const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(spoolPieceBytes))
+      if (bytesRead === 0) return
+      yield buffer.subarray(0, bytesRead)
+    }
+  } catch (error) {
+    throw new SpoolTrouble('a held body can not be read', { cause: error })
+  } finally {
+    await handle?.close()
   }
 }
 

@@ -26,8 +26,10 @@ export class HttpClientSide implements ClientSide {
 
   constructor(response: ServerResponse) {
     this.#response = response
-    response.on('close', () => {
-      if (this.#over && response.writableFinished) return
+    // It may have left while its body was still being put away: `close` is not said twice.
+    this.#left = response.destroyed
+    response.once('close', () => {
+      if (this.#left || (this.#over && response.writableFinished)) return
       this.#left = true
       for (const listener of this.#leftListeners.splice(0)) listener()
     })

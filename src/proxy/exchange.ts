@@ -27,18 +27,23 @@ export interface Asked {
   readonly arrivedMs: number
 }
 
+/** Who ended an exchange before its answer did: the client by leaving, its deadline, or the stop of the proxy. */
+type EndedBy = 'client' | 'deadline' | 'stop'
+
 /** One client request and its answer: what was asked, what happened so far, and one signal that ends it all. */
 export class Exchange {
   readonly asked: Asked
   readonly client: ClientSide
   readonly attempts: { backend: string; outcome: Outcome }[] = []
   readonly tried = new Set<string>()
+  /** Runners that died under it. */
+  deaths = 0
   waitMs = 0
   firstByteMs: number | undefined
   figures: Figures | undefined
   /** The endpoint of the current or the last attempt. */
   backend = ''
-  #endedBy: 'client' | 'deadline' | undefined
+  #endedBy: EndedBy | undefined
   #enders = new Set<() => void>()
 
   constructor(asked: Asked, client: ClientSide) {
@@ -48,13 +53,18 @@ export class Exchange {
   }
 
   /** Undefined while somebody still wants the answer. */
-  get endedBy(): 'client' | 'deadline' | undefined {
+  get endedBy(): EndedBy | undefined {
     return this.#endedBy
   }
 
   /** The deadline has passed. */
   expire(): void {
     this.#end('deadline')
+  }
+
+  /** The proxy has been told to stop, and waits no longer. */
+  stop(): void {
+    this.#end('stop')
   }
 
   /** Calls back when the exchange is over from the client's side; disposing the handle forgets the callback. */
@@ -80,7 +90,7 @@ export class Exchange {
     }
   }
 
-  #end(by: 'client' | 'deadline'): void {
+  #end(by: EndedBy): void {
     if (this.#endedBy) return
     this.#endedBy = by
     for (const act of [...this.#enders]) act()

@@ -23,17 +23,19 @@ const notForBackends = new Set([
   'expect',
   'origin',
   'forwarded',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-proto',
   'x-real-ip',
   'via',
   'x-request-id',
   'x-chasqui-admin-token',
+  // Frames must be read to be let out whole; Ollama itself never compresses.
+  'accept-encoding',
   'cookie',
   'access-control-request-method',
   'access-control-request-headers',
 ])
+
+/** In answers these are ours to say, also when the backend is a proxy like us. */
+const ourOwn = new Set(['proxy-status', 'x-request-id', 'x-accel-buffering'])
 
 export interface RequestHeadersFrom {
   /** Name, value, name, value …, as the client sent them. */
@@ -60,6 +62,7 @@ export function requestHeaders(from: RequestHeadersFrom): string[] {
     const name = raw[index]!
     const lower = name.toLowerCase()
     if (notForBackends.has(lower) || named?.has(lower) || ownNames?.has(lower)) continue
+    if (lower.startsWith('x-forwarded-')) continue
     if (!from.passAuthorization && (lower === 'authorization' || lower === 'x-api-key')) continue
     out.push(name, raw[index + 1]!)
   }
@@ -78,7 +81,8 @@ export function responseHeaders(raw: readonly string[], keepLength: boolean): st
     if (hopByHop.has(lower) || named?.has(lower)) continue
     if (lower === 'content-length' && !keepLength) continue
     // Whether a page may read our answers is our decision; the backend never saw the page's origin.
-    if (lower.startsWith('access-control-') || lower === 'proxy-status') continue
+    if (lower.startsWith('access-control-') || ourOwn.has(lower)) continue
+    if (lower.startsWith('x-chasqui-')) continue
     out.push(name, raw[index + 1]!)
   }
   return out
@@ -90,10 +94,15 @@ export function headerOf(raw: readonly string[], wanted: string): string | undef
   return undefined
 }
 
-/** What the Connection field names, less what a sender may not name: it must not strip what we rely on. */
+/** What the Connection fields name; a second line of them counts as much as the first (RFC 9110 5.3). */
 function connectionNamed(raw: readonly string[]): Set<string> | undefined {
-  const connection = headerOf(raw, 'connection')
-  if (connection === undefined || connection === 'keep-alive' || connection === 'close')
-    return undefined
-  return new Set(connection.split(',').map((name) => name.trim().toLowerCase()))
+  let named: Set<string> | undefined
+  for (let index = 0; index + 1 < raw.length; index += 2) {
+    if (raw[index]!.toLowerCase() !== 'connection') continue
+    const connection = raw[index + 1]!
+    if (connection === 'keep-alive' || connection === 'close') continue
+    named ??= new Set()
+    for (const name of connection.split(',')) named.add(name.trim().toLowerCase())
+  }
+  return named
 }

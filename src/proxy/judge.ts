@@ -11,7 +11,10 @@ import { SocketTrouble } from './wire.ts'
 export function judgeError(error: Error, afterFirstByte: boolean): Outcome {
   const cause = error instanceof SocketTrouble ? (error.cause as Error) : error
   const code = (cause as NodeJS.ErrnoException).code ?? ''
-  if (neverConnected.has(code)) return { kind: 'unreachable', text: sayCode(code) }
+  if (notSendable.has(code))
+    return { kind: 'refused', status: 400, why: 'clientFault', text: 'it can not be sent on' }
+  const sent = error instanceof SocketTrouble ? error.sent : !neverConnected.has(code)
+  if (!sent) return { kind: 'unreachable', text: sayCode(code) }
   if (isNonsense(code, cause))
     return { kind: 'refused', status: 502, why: 'serverFault', text: 'the answer was not HTTP' }
   return {
@@ -21,6 +24,9 @@ export function judgeError(error: Error, afterFirstByte: boolean): Outcome {
     text: sayCode(code),
   }
 }
+
+/** The library would not write such a request; no backend is to blame for it. */
+const notSendable = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED'])
 
 /** No connection was made, so nothing was sent. */
 const neverConnected = new Set([
@@ -84,7 +90,8 @@ export function judgeRefusal(status: number, text: string): Outcome & { kind: 'r
 }
 
 function whyRefused(status: number, text: string): Refusal {
-  if (status === 404) return /not found/.test(text) ? 'noModel' : 'clientFault'
+  // A server too old for the route says "404 page not found": that is no word about the model.
+  if (status === 404) return /model\b.*not found/is.test(text) ? 'noModel' : 'clientFault'
   if (status === 503 || status === 429) return 'busy'
   if (status < 500) return 'clientFault'
   if (/option \\?".*\\?" must be of type/.test(text)) return 'clientFault'

@@ -78,7 +78,7 @@ export class Loads {
     let load = ofEndpoint.loads.get(key)
     if (!load) {
       const result = ofEndpoint.line.then(() => this.#load(endpoint, ask, key))
-      ofEndpoint.line = result
+      ofEndpoint.line = result.catch(() => {})
       load = { key, result, wanted: 0 }
       ofEndpoint.loads.set(key, load)
     }
@@ -93,6 +93,20 @@ export class Loads {
   }
 
   async #load(endpoint: Endpoint, ask: Ask, key: string): Promise<LoadResult> {
+    const ofEndpoint = this.#byEndpoint.get(endpoint)
+    const wanted = () => ofEndpoint?.loads.get(key)?.wanted ?? 0
+    try {
+      // A load that runs is finished whoever leaves; one that nobody waits for any more need not begin.
+      if (wanted() === 0)
+        return { kind: 'failed', outcome: { kind: 'clientLeft' }, answer: undefined }
+      return await this.#loadNow(endpoint, ask, wanted)
+    } finally {
+      ofEndpoint?.loads.delete(key)
+      if (ofEndpoint?.loads.size === 0) this.#byEndpoint.delete(endpoint)
+    }
+  }
+
+  async #loadNow(endpoint: Endpoint, ask: Ask, wanted: () => number): Promise<LoadResult> {
     const model = ask.name.canonical
     const startedMs = this.#clock.now()
     const embeds = endpoint.model(model)?.embeddingOnly ?? ask.op === 'embed'
@@ -102,15 +116,11 @@ export class Loads {
       loadBody(ask, embeds),
     )
     const tookMs = this.#clock.now() - startedMs
-    const ofEndpoint = this.#byEndpoint.get(endpoint)
-    const rescued = ofEndpoint?.loads.get(key)?.wanted === 0
-    ofEndpoint?.loads.delete(key)
-    if (ofEndpoint?.loads.size === 0) this.#byEndpoint.delete(endpoint)
     if (outcome.kind !== 'answered') {
       this.#observer.loaded(endpoint.name, model, 'error', tookMs)
       return { kind: 'failed', outcome, answer }
     }
-    this.#observer.loaded(endpoint.name, model, rescued ? 'rescued' : 'ok', tookMs)
+    this.#observer.loaded(endpoint.name, model, wanted() === 0 ? 'rescued' : 'ok', tookMs)
     endpoint.learnLoaded(model)
     const loadedWith = this.#loadedWith.get(endpoint) ?? new Map<string, string>()
     loadedWith.set(model, runnerKey(ask))

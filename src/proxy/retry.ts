@@ -1,4 +1,4 @@
-import { isDeath, type Outcome } from '../core/outcome.ts'
+import type { Outcome } from '../core/outcome.ts'
 import type { RetrySettings } from '../core/settings.ts'
 
 /** May this attempt's failure be answered by another attempt elsewhere, as far as the failure itself goes? */
@@ -20,10 +20,6 @@ export function isWorthRetrying(outcome: Outcome): boolean {
 
 /** Runners that may die under one exchange before it is the exchange that is held to be the cause. */
 export const deathsMax = 2
-
-export function deathsAmong(outcomes: readonly Outcome[]): number {
-  return outcomes.filter(isDeath).length
-}
 
 /**
  * Retries across all exchanges are a share of the traffic plus a floor, so that a fleet in trouble is not asked three

@@ -14,7 +14,7 @@ import type { Loads } from './loads.ts'
 import { Poison } from './poison.ts'
 import { NobodyCan, NotWanted, type Queue } from './queue.ts'
 import { sayNobody } from './refusals.ts'
-import { deathsAmong, deathsMax, isWorthRetrying, RetryBudget } from './retry.ts'
+import { deathsMax, isWorthRetrying, RetryBudget } from './retry.ts'
 import type { Wire } from './wire.ts'
 
 /** What an exchange needs of the house on its way. */
@@ -40,6 +40,7 @@ export class Server {
   readonly #retries: RetrySettings
   readonly #budget: RetryBudget
   readonly #poison = new Poison()
+  readonly #running = new Set<Exchange>()
 
   constructor(doors: ServeDoors) {
     this.#doors = doors
@@ -52,13 +53,15 @@ export class Server {
     const { asked } = exchange
     const answer = new Answer(exchange, style)
     observer.exchangeStarted(asked.ask.family, asked.ask.op)
+    using _body = asked.body
     using _deadline = this.#deadline(exchange)
+    this.#running.add(exchange)
     try {
       await this.#carry(exchange, answer)
     } catch (error) {
       answer.failed(asFailure(error, exchange, observer))
     }
-    asked.body[Symbol.dispose]()
+    this.#running.delete(exchange)
     const { ending, status, code } = answer.result
     observer.exchangeEnded({
       id: asked.id,
@@ -85,24 +88,41 @@ export class Server {
     return ending
   }
 
+  /** Ends what still runs with one error in the client's own format. */
+  stopRunning(): void {
+    for (const exchange of [...this.#running]) exchange.stop()
+  }
+
   /** Attempts until one counts. What the last one left behind is the answer. */
   async #carry(exchange: Exchange, answer: Answer): Promise<void> {
     const { clock, observer, queue } = this.#doors
     const { asked } = exchange
     const model = asked.ask.name.canonical
     this.#budget.earn()
-    if (this.#poison.isBanned(model, () => asked.body.bytes, clock.now())) throw poisoned()
+    if (await this.#poison.isBanned(model, asked.body, clock.now())) throw poisoned()
     /** A runner's death is only held against its backend when the request turns out not to be the killer. */
     let suspected: { endpoint: Endpoint; outcome: Outcome } | undefined
+    using blamed = {
+      [Symbol.dispose]() {
+        suspected?.endpoint.judge(model, suspected.outcome, 'bad')
+        suspected = undefined
+      },
+    }
 
     for (;;) {
+      // Whoever has left starts nothing any more, not even a load for others.
+      if (exchange.endedBy) throw new NotWanted()
       using lease = await this.#lease(exchange, answer)
       if (!lease) break
       exchange.backend = lease.endpoint.name
       const takenMs = clock.now()
-      const outcome = await this.#attempt(exchange, lease, answer)
+      // Another backend answers it, so the request is no killer.
+      answer.onFirstFrame = () => blamed[Symbol.dispose]()
+      const { outcome, loading } = await this.#attempt(exchange, lease, answer)
       exchange.attempts.push({ backend: lease.endpoint.name, outcome })
-      const death = isDeath(outcome) && asked.ask.repeatable
+      // No prompt has ever killed a load.
+      const death = !loading && isDeath(outcome) && asked.ask.repeatable
+      if (death) exchange.deaths++
       lease.settle(outcome, {
         figures: exchange.figures,
         firstByteMs: answer.firstByteAfter(takenMs),
@@ -113,9 +133,9 @@ export class Server {
         break
       }
       if (death) {
-        if (deathsAmong(exchange.attempts.map((each) => each.outcome)) >= deathsMax) {
-          this.#poison.ban(model, asked.body.bytes, clock.now())
+        if (exchange.deaths >= deathsMax) {
           suspected = undefined
+          await this.#poison.ban(model, asked.body, clock.now())
           if (!answer.started) throw poisoned()
           break
         }
@@ -128,7 +148,6 @@ export class Server {
         exchange.tried.add(lease.endpoint.name)
       observer.retried(lease.endpoint.name, outcome.kind)
     }
-    if (suspected) suspected.endpoint.judge(model, suspected.outcome, 'bad')
     answer.finish(exchange.attempts.at(-1)?.outcome)
   }
 
@@ -154,7 +173,11 @@ export class Server {
     }
   }
 
-  async #attempt(exchange: Exchange, lease: Lease, answer: Answer): Promise<Outcome> {
+  async #attempt(
+    exchange: Exchange,
+    lease: Lease,
+    answer: Answer,
+  ): Promise<{ outcome: Outcome; loading: boolean }> {
     const { loads, settings, clock } = this.#doors
     const { ask } = exchange.asked
     const { endpoint } = lease
@@ -163,15 +186,17 @@ export class Server {
       const startedMs = clock.now()
       const result = await orEnded(exchange, lease, load.result)
       load.leave()
-      if (result === 'ended') return { kind: 'clientLeft' }
-      if (result === 'away') return { kind: 'unreachable', text: 'it stopped answering' }
+      const during = (outcome: Outcome) => ({ outcome, loading: true })
+      if (result === 'ended') return during({ kind: 'clientLeft' })
+      if (result === 'away') return during({ kind: 'unreachable', text: 'it stopped answering' })
       answer.loadMs += clock.now() - startedMs
-      if (result.kind === 'failed') {
-        if (result.answer) answer.keepRefusal(result.answer, endpoint.name)
-        return result.outcome
+      if (result.kind === 'failed' && !isAboutTheModel(result.outcome)) {
+        if (result.outcome.kind === 'refused' && result.answer)
+          answer.keepLoadRefusal(result.answer, endpoint.name)
+        return during(result.outcome)
       }
     }
-    return await runAttempt(exchange, lease, answer, this.#doors)
+    return { outcome: await runAttempt(exchange, lease, answer, this.#doors), loading: false }
   }
 
   #mayTryAgain(exchange: Exchange, answer: Answer, outcome: Outcome): boolean {
@@ -202,16 +227,26 @@ function wantsLoad({ asked: { ask } }: Exchange): boolean {
   return ask.purpose !== 'unload' && ask.repeatable && ask.op !== 'show' && !ask.name.cloud
 }
 
+/** The client's own request will be told so too, and in the words that its route has for it. */
+function isAboutTheModel(outcome: Outcome): boolean {
+  return outcome.kind === 'refused' && (outcome.why === 'clientFault' || outcome.why === 'noModel')
+}
+
 /** Whichever comes first: the result, the end of the exchange, or the probes giving the endpoint up. */
 function orEnded<T>(
   exchange: Exchange,
   lease: Lease,
   result: Promise<T>,
 ): Promise<T | 'ended' | 'away'> {
-  return new Promise((resolve, reject) => {
+  return new Promise<T | 'ended' | 'away'>((resolve, reject) => {
     const ended = exchange.onEnd(() => resolve('ended'))
-    lease.onAway = () => resolve('away')
+    lease.onAway = () => {
+      ended[Symbol.dispose]()
+      resolve('away')
+    }
     result.then(resolve, reject).finally(() => ended[Symbol.dispose]())
+  }).finally(() => {
+    lease.onAway = undefined
   })
 }
 

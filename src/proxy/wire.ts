@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
-import { buildConnector, type Dispatcher, Pool } from 'undici'
+import { buildConnector, Client, type Dispatcher, Pool } from 'undici'
 import type { Backend } from '../core/backend.ts'
+import type { Clock } from '../core/clock.ts'
 
 /** One request towards a backend, as it will stand on the wire. */
 export interface WireRequest {
@@ -9,7 +10,9 @@ export interface WireRequest {
   readonly path: string
   /** Name, value, name, value … */
   readonly headers: readonly string[]
-  readonly body: Uint8Array | Readable | undefined
+  readonly body: Uint8Array | Readable | AsyncIterable<Uint8Array> | undefined
+  /** On a connection of its own, for what must not meet one that the server is just closing. */
+  readonly fresh?: boolean
 }
 
 /** Who hears what comes back. Exactly one of `ended` and `failed` is called, last. */
@@ -43,63 +46,93 @@ export interface Wire {
 
 /** An error of ours is put in place of the library's so that judge reads one shape. */
 export class SocketTrouble extends Error {
-  /** The connection had already carried an answer before this request. */
+  /** A kept-alive connection that ended before this answer began, and at once: the server was just closing it. */
   readonly reusedSocket: boolean
-  constructor(message: string, reusedSocket: boolean, cause: unknown) {
+  /** False: no connection was made, so nothing can have been received. */
+  readonly sent: boolean
+  constructor(message: string, how: { reusedSocket: boolean; sent: boolean }, cause: unknown) {
     super(message, { cause })
-    this.reusedSocket = reusedSocket
+    this.reusedSocket = how.reusedSocket
+    this.sent = how.sent
   }
 }
+
+/**
+ * A server that closed an idle connection before our request came answers with a reset, within the time that a packet
+ * takes. What ends later was received: something died over it.
+ */
+const raceMsMax = 1_000
 
 /**
  * undici's dispatch, one pool of connections for each backend: no pipelining (a lost neighbour must not take another
  * exchange along), no limit on connections (seats are the limit), none of its timers (a model may load for minutes).
  */
-export function undiciWire(settings: { connectMs: number }): Wire {
+export function undiciWire(settings: { connectMs: number }, clock: Clock): Wire {
   const pools = new Map<string, Pool>()
+  /** Clients of one request each. */
+  const singles = new Set<Client>()
   /** Bytes read so far when a socket failed, to tell a kept-alive connection that was just closed from a death. */
   const readBefore = new WeakMap<object, number>()
+
+  const plain = buildConnector({ timeout: settings.connectMs, allowH2: false })
+  const connect: buildConnector.connector = (options, callback) => {
+    plain(options, (...result) => {
+      const [, socket] = result
+      if (socket) {
+        socket.setNoDelay(true)
+        socket.once('error', (error) => readBefore.set(error, socket.bytesRead))
+      }
+      callback(...result)
+    })
+  }
+  const options = {
+    pipelining: 1,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    // Ollama never closes an idle connection; 30 s spares the handshake of a busy fleet and no more.
+    keepAliveTimeout: 30_000,
+    allowH2: false,
+    connect,
+  }
 
   const poolOf = (backend: Backend): Pool => {
     let pool = pools.get(backend.origin)
     if (!pool) {
-      const plain = buildConnector({ timeout: settings.connectMs, allowH2: false })
-      pool = new Pool(backend.origin, {
-        connections: null,
-        pipelining: 1,
-        headersTimeout: 0,
-        bodyTimeout: 0,
-        // Ollama never closes an idle connection; 30 s spares the handshake of a busy fleet and no more.
-        keepAliveTimeout: 30_000,
-        allowH2: false,
-        connect(options, callback) {
-          plain(options, (...result) => {
-            const [, socket] = result
-            if (socket) {
-              socket.setNoDelay(true)
-              socket.once('error', (error) => readBefore.set(error, socket.bytesRead))
-            }
-            callback(...result)
-          })
-        },
-      })
+      pool = new Pool(backend.origin, { ...options, connections: null })
       pools.set(backend.origin, pool)
     }
     return pool
   }
 
+  /** Closes by itself when the request that is dispatched on it has ended. */
+  const single = (backend: Backend): Client => {
+    const client = new Client(backend.origin, options)
+    singles.add(client)
+    return client
+  }
+  const letGo = (client: Client) => {
+    client
+      .close()
+      .catch(() => {})
+      .finally(() => singles.delete(client))
+  }
+
   return {
     send(backend, request, listener) {
-      const call = new UndiciCall(listener, readBefore)
-      poolOf(backend).dispatch(
+      const call = new UndiciCall(listener, readBefore, clock)
+      const own = request.fresh ? single(backend) : undefined
+      const dispatcher = own ?? poolOf(backend)
+      dispatcher.dispatch(
         {
           method: request.method as Dispatcher.HttpMethod,
           path: backend.pathPrefix + request.path,
           headers: request.headers as string[],
           body: (request.body ?? null) as Uint8Array | Readable | null,
+          reset: own !== undefined,
         },
         call,
       )
+      if (own) letGo(own)
       return call
     },
     stats(backend) {
@@ -116,8 +149,9 @@ export function undiciWire(settings: { connectMs: number }): Wire {
         }
     },
     async close() {
-      await Promise.all([...pools.values()].map((pool) => pool.destroy()))
+      await Promise.all([...pools.values(), ...singles].map((each) => each.destroy()))
       pools.clear()
+      singles.clear()
     },
   }
 }
@@ -125,22 +159,29 @@ export function undiciWire(settings: { connectMs: number }): Wire {
 class UndiciCall implements Dispatcher.DispatchHandler, WireCall {
   readonly #listener: WireListener
   readonly #readBefore: WeakMap<object, number>
+  readonly #clock: Clock
   #controller: Dispatcher.DispatchController | undefined
+  /** When the connection stood and the request went out. */
+  #sentMs: number | undefined
+  #answered = false
   #over = false
 
-  constructor(listener: WireListener, readBefore: WeakMap<object, number>) {
+  constructor(listener: WireListener, readBefore: WeakMap<object, number>, clock: Clock) {
     this.#listener = listener
     this.#readBefore = readBefore
+    this.#clock = clock
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
+    this.#sentMs = this.#clock.now()
     // The client left while the connection was still being made: nothing has been sent, nothing will be.
     if (this.#over) controller.abort(new Error('not wanted any more'))
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
     if (this.#over || status < 200) return
+    this.#answered = true
     this.#listener.head(status, texts(controller.rawHeaders))
   }
 
@@ -157,8 +198,16 @@ class UndiciCall implements Dispatcher.DispatchHandler, WireCall {
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.#over) return
     this.#over = true
-    const read = this.#readBefore.get(error) ?? bytesReadOf(error)
-    this.#listener.failed(new SocketTrouble(error.message, read !== undefined && read > 0, error))
+    const sent = this.#sentMs !== undefined
+    this.#listener.failed(
+      new SocketTrouble(error.message, { sent, reusedSocket: this.#wasClosing(error) }, error),
+    )
+  }
+
+  #wasClosing(error: Error): boolean {
+    if (this.#sentMs === undefined || this.#answered) return false
+    if (this.#clock.now() - this.#sentMs > raceMsMax) return false
+    return (this.#readBefore.get(error) ?? bytesReadOf(error) ?? 0) > 0
   }
 
   pause(): void {
