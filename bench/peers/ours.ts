@@ -7,7 +7,7 @@ const about = new URL('../../package.json', import.meta.url)
 
 export const ours: Peer = {
   name: 'ours',
-  note: 'one backend with 1,024 slots, log silent',
+  note: 'one backend with 4,096 slots, log silent',
   look: () => {
     if (!existsSync(main)) return { missing: 'src/main.ts is not there' }
     const { version }: { version: string } = JSON.parse(readFileSync(about, 'utf8'))
@@ -20,8 +20,8 @@ export const ours: Peer = {
       'up',
       ...['--listen', `127.0.0.1:${port}`],
       ...['--backend', `http://127.0.0.1:${upstreamPort},name=a`],
-      // The most that the settings take; of more streams than this at once the rest would wait for a seat.
-      ...['--slots', '1024'],
+      // More than the streams of any measure: the rest would wait for a seat.
+      ...['--slots', '4096'],
     ],
     env: { CHASQUI_LOG_LEVEL: 'silent', CHASQUI_DATA: dir },
   }),
