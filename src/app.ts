@@ -11,17 +11,19 @@ import { Pool } from './pool/pool.ts'
 import { Prober } from './pool/prober.ts'
 import { loadDoor, probeDoor } from './proxy/ask-backend.ts'
 import { BodyBudget } from './proxy/body.ts'
+import { lateWire } from './proxy/late-wire.ts'
 import { Loads } from './proxy/loads.ts'
 import { Manager } from './proxy/manage/manager.ts'
+import { netWire } from './proxy/net-wire/net-wire.ts'
 import { Queue } from './proxy/queue.ts'
 import { Server } from './proxy/serve.ts'
-import { undiciWire } from './proxy/wire.ts'
 import { createLog, logObserver } from './telemetry/log.ts'
 import { createMetrics, type MetricsSnapshot } from './telemetry/metrics.ts'
 import { severalObservers } from './telemetry/several.ts'
 
 /** How long the start waits for slow backends: who has not answered by then is found by the next look. */
 const firstLooksMsMax = 250
+const prepareAfterMs = 1_000
 /** What an answer that is ended at the stop may take to tell its client so. */
 const lastWordsMs = 500
 
@@ -67,7 +69,12 @@ export async function startApp(settings: Settings, doors: AppDoors = {}): Promis
     doors.observer ?? {},
   ])
 
-  const wire = undiciWire({ connectMs: settings.timeouts.connectMs }, clock)
+  const { connectMs } = settings.timeouts
+  const general = lateWire(async () => {
+    const { undiciWire } = await import('./proxy/undici-wire.ts')
+    return undiciWire({ connectMs }, clock)
+  })
+  const wire = netWire({ connectMs }, clock, general)
   const pool = new Pool(settings.backends, { clock, dice, observer, breaker: settings.breaker })
   const prober = new Prober(pool, settings.probes, {
     clock,
@@ -136,6 +143,12 @@ export async function startApp(settings: Settings, doors: AppDoors = {}): Promis
     ),
   ])
 
+  // What most fleets need only now and then is loaded when the start is over, or when it is asked for.
+  const prepared = clock.after(prepareAfterMs, () => {
+    general.prepare()
+    listener.prepare()
+  })
+
   async function stop(): Promise<void> {
     if (stopping) return
     stopping = true
@@ -145,6 +158,7 @@ export async function startApp(settings: Settings, doors: AppDoors = {}): Promis
     await listener.stop()
     clearTimeout(limit)
     clearTimeout(cut)
+    prepared[Symbol.dispose]()
     prober[Symbol.dispose]()
     await wire.close()
     log.close()

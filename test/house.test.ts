@@ -108,7 +108,7 @@ describe('the house', () => {
 
   it('keeps packages in their rooms', () => {
     const rooms: Readonly<Record<string, RegExp>> = {
-      undici: /^src\/(proxy\/wire|http\/pinned-surface)\.ts$/,
+      undici: /^src\/(proxy\/undici-wire|http\/pinned-surface)\.ts$/,
       fastify: /^src\/http\//,
       '@fastify/http-proxy': /^src\/http\/pinned-surface\.ts$/,
       'prom-client': /^src\/telemetry\/metrics\.ts$/,

@@ -14,7 +14,6 @@ export interface ErrorAnswer {
 /** What the router itself says, in every family. Source: gin, `default404Body` and `default405Body`. */
 export const notFoundText = '404 page not found'
 export const notAllowedText = '405 method not allowed'
-export const routerContentType = 'text/plain'
 
 /**
  * An error before the first byte of an answer, in the shape that the family's clients read. `code` is ours; only

@@ -1,7 +1,5 @@
 import type { Framing } from '../core/ask.ts'
 
-export { type EndKind, endOf, figuresOf } from './endings.ts'
-
 /** A frame beyond this is given on in pieces; a generated line is some hundred bytes, one with a context some ten KiB. */
 const frameBytesMaxDefault = 1_048_576
 /** How many releases are remembered: OpenAI's finish, its usage and its `[DONE]` may come in three. */

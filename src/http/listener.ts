@@ -4,13 +4,11 @@ import {
   type Server as NodeServer,
   type ServerResponse,
 } from 'node:http'
-import fastify, { type FastifyInstance } from 'fastify'
 import { declaredLength } from '../proxy/body.ts'
 import type { HttpDoors } from './doors.ts'
 import { FrontDoor } from './front.ts'
+import { lateApp } from './late-app.ts'
 import { pinnedSurface } from './pinned-surface.ts'
-import { sendBadRequest, shareErrors } from './problems.ts'
-import { requestIdOf } from './request-id.ts'
 import { statusSurface } from './status-surface.ts'
 
 /** Idle keep-alive of clients; longer than that of the proxies that people put in front (nginx: 60 s). */
@@ -20,86 +18,89 @@ export interface Listener {
   /** `http://host:port`, as a person would type it. */
   readonly url: string
   readonly port: number
+  /** Makes what is made late, so that the first who asks does not wait for it. */
+  prepare(): void
   /** Takes no more connections, lets idle ones go, and ends when the last answer has. */
   stop(): Promise<void>
   /** Cuts what still runs. */
   cut(): void
 }
 
-/** One listener for everything: the hot path in front, Fastify behind it. */
+/** One listener for everything: the hot path in front, Fastify behind it for what is not in a hurry. */
 export async function listen(doors: HttpDoors): Promise<Listener> {
-  let server: NodeServer | undefined
-  const ours = new Set([
-    'queue-status',
-    'livez',
-    'readyz',
-    'health',
-    'metrics',
-    'ui',
-    'api/workers',
-    'backends',
-  ])
   const front = new FrontDoor(doors, ours)
-  const pinned = pinnedSurface(doors)
-  const app: FastifyInstance = fastify({
-    logger: false,
-    genReqId: (request) => requestIdOf(request.headers['x-request-id']),
-    bodyLimit: doors.settings.limits.bodyBytesMax,
-    frameworkErrors: sendBadRequest,
-    serverFactory: (behind) => {
-      server = createServer(
-        {
-          noDelay: true,
-          keepAlive: true,
-          keepAliveTimeout: keepAliveMs,
-          headersTimeout: doors.settings.limits.headMsMax,
-          // An upload of many gigabytes is lawful; what a slow sender can hold is bounded by the body budget.
-          requestTimeout: 0,
-          connectionsCheckingInterval: 1_000,
-        },
-        (request, response) => {
-          if (front.handle(request, response)) return
-          if (request.url?.startsWith('/backends/')) pinned.handle(request, response)
-          else behind(request, response)
-        },
-      )
-      server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-        // Who asks first is told before it sends: that is what the field is for.
-        const { bodyBytesMax } = doors.settings.limits
-        const isUpload = request.url?.startsWith('/api/blobs/')
-        if (isUpload || declaredLength(request) <= bodyBytesMax) response.writeContinue()
-        server?.emit('request', request, response)
-      })
-      return server
+  const status = lateApp(doors, (app) => statusSurface(app, doors))
+  const pinned = lateApp(doors, (app) => pinnedSurface(app, doors))
+  const server = createServer(
+    {
+      noDelay: true,
+      keepAlive: true,
+      keepAliveTimeout: keepAliveMs,
+      headersTimeout: doors.settings.limits.headMsMax,
+      // An upload of many gigabytes is lawful; what a slow sender can hold is bounded by the body budget.
+      requestTimeout: 0,
+      connectionsCheckingInterval: 1_000,
     },
+    (request, response) => {
+      if (front.handle(request, response)) return
+      if (request.url?.startsWith('/backends/')) pinned.handle(request, response)
+      else status.handle(request, response)
+    },
+  )
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    // Who asks first is told before it sends: that is what the field is for.
+    const { bodyBytesMax } = doors.settings.limits
+    const isUpload = request.url?.startsWith('/api/blobs/')
+    if (isUpload || declaredLength(request) <= bodyBytesMax) response.writeContinue()
+    server.emit('request', request, response)
   })
-  shareErrors(app, doors)
-  await statusSurface(app, doors)
 
   const { host, port } = doors.settings.listen
-  await app.listen({ host, port })
-  const address = server?.address()
+  await bound(server, host, port)
+  const address = server.address()
   const boundPort = typeof address === 'object' && address !== null ? address.port : port
   return {
     url: `http://${urlHost(host)}:${boundPort}`,
     port: boundPort,
+    prepare: () => status.prepare(),
     async stop() {
-      // fastify #7044: a connection that turns idle after close() began is kept for the whole keep-alive time.
-      server?.on('request', (_request, response: ServerResponse) => {
-        response.once('finish', () => server?.closeIdleConnections())
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      // A connection that turns idle after close() began would be kept for the whole keep-alive time.
+      server.on('request', (_request, response: ServerResponse) => {
+        response.once('finish', () => server.closeIdleConnections())
       })
-      const sweep = setInterval(() => server?.closeIdleConnections(), 100)
-      try {
-        await app.close()
-        await pinned.close()
-      } finally {
-        clearInterval(sweep)
-      }
+      const sweep = setInterval(() => server.closeIdleConnections(), 100)
+      server.closeIdleConnections()
+      await closed
+      clearInterval(sweep)
+      await Promise.all([status.close(), pinned.close()])
     },
     cut() {
-      server?.closeAllConnections()
+      server.closeAllConnections()
     },
   }
+}
+
+/** First segments of paths that Fastify serves; behind /api, second ones. */
+const ours: ReadonlySet<string> = new Set([
+  'queue-status',
+  'livez',
+  'readyz',
+  'health',
+  'metrics',
+  'ui',
+  'api/workers',
+  'backends',
+])
+
+function bound(server: NodeServer, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
 }
 
 /** Where a listener on every address can be called on this machine. */

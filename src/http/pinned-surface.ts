@@ -1,51 +1,22 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import { Agent, type Dispatcher } from 'undici'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Agent, Dispatcher } from 'undici'
 import { Failure } from '../core/failure.ts'
 import type { Endpoint } from '../pool/endpoint.ts'
 import type { HttpDoors } from './doors.ts'
-import { requireAdmin, sendBadRequest, sendFailure, shareErrors } from './problems.ts'
-import { requestIdOf } from './request-id.ts'
-
-export interface PinnedSurface {
-  handle(request: IncomingMessage, response: ServerResponse): void
-  close(): Promise<void>
-}
+import { requireAdmin, sendFailure } from './problems.ts'
 
 /**
- * `/backends/:name/*`: straight through to one backend, for operators. The plugin and the second undici that it brings
- * are loaded with the first call: almost nobody calls, and every start would wait for them.
+ * `/backends/:name/*`: straight through to one backend, for operators. The plugin's own retries are off, its errors
+ * mapped (it says 500 to a refused connection), and certificates are verified by a dispatcher of ours: the one that
+ * the plugin makes does not (CVE-2026-107318, up to reply-from 12.6.5).
  */
-export function pinnedSurface(doors: HttpDoors): PinnedSurface {
-  let app: Promise<FastifyInstance> | undefined
-  return {
-    handle(request, response) {
-      app ??= createPinned(doors)
-      app.then(
-        (ready) => ready.routing(request, response),
-        () => response.writeHead(500).end(),
-      )
-    },
-    async close() {
-      await (await app)?.close()
-    },
-  }
-}
-
-/**
- * The plugin's own retries are off, its errors mapped (it says 500 to a refused connection), and certificates are
- * verified by a dispatcher of ours: the one that the plugin makes does not (CVE-2026-107318, up to reply-from 12.6.5).
- */
-async function createPinned(doors: HttpDoors): Promise<FastifyInstance> {
-  const { default: httpProxy } = await import('@fastify/http-proxy')
-  const app = fastify({
-    logger: false,
-    genReqId: (request) => requestIdOf(request.headers['x-request-id']),
-    bodyLimit: doors.settings.limits.bodyBytesMax,
-    frameworkErrors: sendBadRequest,
-  })
-  shareErrors(app, doors)
-  const agent = new Agent({
+export async function pinnedSurface(app: FastifyInstance, doors: HttpDoors): Promise<void> {
+  // The plugin brings a second undici along; almost nobody calls, and every start would wait for both.
+  const [{ default: httpProxy }, undici] = await Promise.all([
+    import('@fastify/http-proxy'),
+    import('undici'),
+  ])
+  const agent = new undici.Agent({
     connect: { rejectUnauthorized: true, timeout: doors.settings.timeouts.connectMs },
     // A pull through here takes as long as it takes.
     headersTimeout: 0,
@@ -105,8 +76,6 @@ async function createPinned(doors: HttpDoors): Promise<FastifyInstance> {
       },
     },
   })
-  await app.ready()
-  return app
 }
 
 const markName = 'x-chasqui-leave'

@@ -50,7 +50,10 @@ const neverConnected = new Set([
 function isNonsense(code: string, error: Error): boolean {
   return (
     code.startsWith('HPE_') ||
+    // undici's parser errors do not all carry their code.
+    error.name === 'HTTPParserError' ||
     code === 'UND_ERR_HEADERS_OVERFLOW' ||
+    code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH' ||
     /bad (response|upgrade)/.test(error.message)
   )
 }

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Framing } from '../../src/core/ask.ts'
-import { endOf, FrameCutter, figuresOf } from '../../src/dialects/frames.ts'
+import { endOf, figuresOf } from '../../src/dialects/endings.ts'
+import { FrameCutter } from '../../src/dialects/frames.ts'
 
 function cutUp(body: Buffer, cuts: readonly number[]): Buffer[] {
   const places = [...new Set(cuts.map((cut) => cut % (body.length + 1)))].sort((a, b) => a - b)

@@ -1,0 +1,61 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { FastifyInstance } from 'fastify'
+import type { HttpDoors } from './doors.ts'
+import { sendBadRequest, shareErrors } from './problems.ts'
+import { requestIdOf } from './request-id.ts'
+
+/** A Fastify that is made with the first request for it: starting does not wait for a framework. */
+export interface LateApp {
+  handle(request: IncomingMessage, response: ServerResponse): void
+  /** Makes it now, for those who would rather not wait later. */
+  prepare(): void
+  close(): Promise<void>
+}
+
+export function lateApp(
+  doors: HttpDoors,
+  furnish: (app: FastifyInstance) => Promise<void>,
+): LateApp {
+  let app: Promise<FastifyInstance> | undefined
+  const prepare = () => {
+    app ??= createApp(doors, furnish)
+    return app
+  }
+  return {
+    handle(request, response) {
+      prepare().then(
+        (ready) => ready.routing(request, response),
+        (error: unknown) => {
+          doors.observer.noticed('the administration could not be started', {
+            error: error instanceof Error ? error.message : String(error),
+          })
+          response.writeHead(500).end()
+        },
+      )
+    },
+    prepare() {
+      prepare().catch(() => {}) // said to whoever asks for it
+    },
+    async close() {
+      const made = await app?.catch(() => undefined)
+      await made?.close()
+    },
+  }
+}
+
+async function createApp(
+  doors: HttpDoors,
+  furnish: (app: FastifyInstance) => Promise<void>,
+): Promise<FastifyInstance> {
+  const { default: fastify } = await import('fastify')
+  const app = fastify({
+    logger: false,
+    genReqId: (request) => requestIdOf(request.headers['x-request-id']),
+    bodyLimit: doors.settings.limits.bodyBytesMax,
+    frameworkErrors: sendBadRequest,
+  })
+  shareErrors(app, doors)
+  await furnish(app)
+  await app.ready()
+  return app
+}

@@ -1,0 +1,179 @@
+import type { Readable } from 'node:stream'
+import { buildConnector, Client, type Dispatcher, Pool } from 'undici'
+import type { Backend } from '../core/backend.ts'
+import type { Clock } from '../core/clock.ts'
+import { raceMsMax, SocketTrouble, type Wire, type WireCall, type WireListener } from './wire.ts'
+
+/**
+ * undici's dispatch, one pool of connections for each backend: no pipelining (a lost neighbour must not take another
+ * exchange along), no limit on connections (seats are the limit), none of its timers (a model may load for minutes).
+ */
+export function undiciWire(settings: { connectMs: number }, clock: Clock): Wire {
+  const pools = new Map<string, Pool>()
+  /** Clients of one request each. */
+  const singles = new Set<Client>()
+  /** Bytes read so far when a socket failed, to tell a kept-alive connection that was just closed from a death. */
+  const readBefore = new WeakMap<object, number>()
+
+  const plain = buildConnector({ timeout: settings.connectMs, allowH2: false })
+  const connect: buildConnector.connector = (options, callback) => {
+    plain(options, (...result) => {
+      const [, socket] = result
+      if (socket) {
+        socket.setNoDelay(true)
+        socket.once('error', (error) => readBefore.set(error, socket.bytesRead))
+      }
+      callback(...result)
+    })
+  }
+  const options = {
+    pipelining: 1,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    // Ollama never closes an idle connection; 30 s spares the handshake of a busy fleet and no more.
+    keepAliveTimeout: 30_000,
+    allowH2: false,
+    connect,
+  }
+
+  const poolOf = (backend: Backend): Pool => {
+    let pool = pools.get(backend.origin)
+    if (!pool) {
+      pool = new Pool(backend.origin, { ...options, connections: null })
+      pools.set(backend.origin, pool)
+    }
+    return pool
+  }
+
+  /** Closes by itself when the request that is dispatched on it has ended. */
+  const single = (backend: Backend): Client => {
+    const client = new Client(backend.origin, options)
+    singles.add(client)
+    return client
+  }
+  const letGo = (client: Client) => {
+    client
+      .close()
+      .catch(() => {})
+      .finally(() => singles.delete(client))
+  }
+
+  return {
+    send(backend, request, listener) {
+      const call = new UndiciCall(listener, readBefore, clock)
+      const own = request.fresh ? single(backend) : undefined
+      const dispatcher = own ?? poolOf(backend)
+      dispatcher.dispatch(
+        {
+          method: request.method as Dispatcher.HttpMethod,
+          path: backend.pathPrefix + request.path,
+          headers: request.headers as string[],
+          body: (request.body ?? null) as Uint8Array | Readable | null,
+          reset: own !== undefined,
+        },
+        call,
+      )
+      if (own) letGo(own)
+      return call
+    },
+    stats(backend) {
+      const stats = pools.get(backend.origin)?.stats
+      return { open: stats?.connected ?? 0, idle: stats?.free ?? 0 }
+    },
+    keepOnly(backends) {
+      const origins = new Set(backends.map((backend) => backend.origin))
+      for (const [origin, pool] of pools)
+        if (!origins.has(origin)) {
+          pools.delete(origin)
+          // Waits for running answers by itself; nobody waits for it.
+          void pool.close()
+        }
+    },
+    async close() {
+      await Promise.all([...pools.values(), ...singles].map((each) => each.destroy()))
+      pools.clear()
+      singles.clear()
+    },
+  }
+}
+
+class UndiciCall implements Dispatcher.DispatchHandler, WireCall {
+  readonly #listener: WireListener
+  readonly #readBefore: WeakMap<object, number>
+  readonly #clock: Clock
+  #controller: Dispatcher.DispatchController | undefined
+  /** When the connection stood and the request went out. */
+  #sentMs: number | undefined
+  #answered = false
+  #over = false
+
+  constructor(listener: WireListener, readBefore: WeakMap<object, number>, clock: Clock) {
+    this.#listener = listener
+    this.#readBefore = readBefore
+    this.#clock = clock
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+    this.#sentMs = this.#clock.now()
+    // The client left while the connection was still being made: nothing has been sent, nothing will be.
+    if (this.#over) controller.abort(new Error('not wanted any more'))
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    if (this.#over || status < 200) return
+    this.#answered = true
+    this.#listener.head(status, texts(controller.rawHeaders))
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (!this.#over) this.#listener.data(chunk)
+  }
+
+  onResponseEnd(): void {
+    if (this.#over) return
+    this.#over = true
+    this.#listener.ended()
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    if (this.#over) return
+    this.#over = true
+    const sent = this.#sentMs !== undefined
+    this.#listener.failed(
+      new SocketTrouble(error.message, { sent, reusedSocket: this.#wasClosing(error) }, error),
+    )
+  }
+
+  #wasClosing(error: Error): boolean {
+    if (this.#sentMs === undefined || this.#answered) return false
+    if (this.#clock.now() - this.#sentMs > raceMsMax) return false
+    return (this.#readBefore.get(error) ?? bytesReadOf(error) ?? 0) > 0
+  }
+
+  pause(): void {
+    if (!this.#over) this.#controller?.pause()
+  }
+
+  resume(): void {
+    if (!this.#over) this.#controller?.resume()
+  }
+
+  abort(): void {
+    if (this.#over) return
+    this.#over = true
+    this.#controller?.abort(new Error('not wanted any more'))
+  }
+}
+
+function texts(raw: Dispatcher.DispatchController['rawHeaders']): string[] {
+  return Array.isArray(raw)
+    ? raw.map((part) => (typeof part === 'string' ? part : part.toString('latin1')))
+    : []
+}
+
+/** undici's own SocketError carries what its socket had read. */
+function bytesReadOf(error: Error): number | undefined {
+  const socket = (error as { socket?: { bytesRead?: unknown } | null }).socket
+  return typeof socket?.bytesRead === 'number' ? socket.bytesRead : undefined
+}
