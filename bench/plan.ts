@@ -26,7 +26,8 @@ export function readPlan(args: readonly string[]): Plan {
     memoryRounds: Math.min(rounds, 2),
     starts: 5,
     seconds: whole('seconds', values.seconds, short ? 2 : 4, 1, 60),
-    warmSeconds: 2,
+    // A proxy in JavaScript has compiled what is hot after some ten thousand requests; the short form does not wait.
+    warmSeconds: short ? 2 : 10,
     crossCheck: !short,
     seed: whole('seed', values.seed, Date.now() % 100_000, 0, 2 ** 32 - 1),
     only: values.peers?.split(','),

@@ -1083,7 +1083,7 @@ const scheduling: Step[] = [
       const answer = whole
         ? await (async () => {
             const waiting = send(target.port, request)
-            await sleep(150)
+            await sleep(1_000)
             await target.killEngine()
             return waiting
           })()

@@ -34,10 +34,38 @@ export class ChunkedBody {
         this.#give(from === 0 && upTo === bytes.length ? bytes : bytes.subarray(from, upTo))
         from = upTo
       } else {
-        from = this.#line(bytes, from)
+        from = this.#plainLine(bytes, from) ?? this.#line(bytes, from)
       }
     }
     return from
+  }
+
+  /**
+   * Nearly every line is a few hex digits, or empty behind the data, and lies in one piece: those are read byte by
+   * byte, without making a string of them. Undefined: it is something else, or not all there.
+   */
+  #plainLine(bytes: Buffer, from: number): number | undefined {
+    if (this.#held !== '') return undefined
+    if (this.#at === 'afterData') {
+      if (bytes[from] !== 0x0d || bytes[from + 1] !== 0x0a) return undefined
+      this.#at = 'size'
+      return from + 2
+    }
+    if (this.#at !== 'size') return undefined
+    let size = 0
+    for (let at = from; at < from + plainDigitsMax; at++) {
+      const byte = bytes[at]
+      const digit = byte === undefined ? -1 : hexValue(byte)
+      if (digit >= 0) {
+        size = size * 16 + digit
+      } else {
+        if (at === from || byte !== 0x0d || bytes[at + 1] !== 0x0a) return undefined
+        this.#left = size
+        this.#at = size === 0 ? 'trailers' : 'data'
+        return at + 2
+      }
+    }
+    return undefined
   }
 
   /** Takes one line, or what there is of it. */
@@ -74,4 +102,13 @@ export class ChunkedBody {
       if (this.#trailerBytes > lineBytesMax) throw new NotHttp('trailers without end')
     }
   }
+}
+
+/** Seven hex digits are 256 MiB; a longer size takes the slow way. */
+const plainDigitsMax = 8
+
+function hexValue(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30
+  const letter = byte | 0x20
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1
 }
