@@ -58,15 +58,18 @@ export class Line<W extends Waiter> {
   }
 
   /**
-   * It was served: the place in which it stood is used up. Whose place that was takes over the other's, or a tenant
-   * could use one early place again and again, and others behind it would wait for ever.
+   * It was served: the place in which it stood is used up. The others of its tenant share the places that are left,
+   * in the order of their arrival; otherwise a tenant could use one early place again and again, and others behind it
+   * would wait for ever.
    */
   served(waiter: W): boolean {
     if (!this.#arrivals.has(waiter)) return false
-    const own = this.#places.indexOf(waiter)
-    const stood = this.#places.indexOf(this.#ownerOfPlaceOf(waiter))
-    this.#places[own] = this.#places[stood]!
-    this.#places.splice(stood, 1)
+    const indexes = this.#placesOf(waiter)
+    const owners = indexes.map((index) => this.#places[index]!)
+    const [usedUp] = indexes.splice(this.#sort([...owners]).indexOf(waiter), 1)
+    const left = owners.filter((owner) => owner !== waiter)
+    for (const [rank, index] of indexes.entries()) this.#places[index] = left[rank]!
+    this.#places.splice(usedUp!, 1)
     this.#arrivals.delete(waiter)
     this.#counts[waiter.priority]--
     this.#order = this.#order?.filter((each) => each !== waiter)
@@ -113,12 +116,13 @@ export class Line<W extends Waiter> {
     return band.map(({ tenant }) => ofTenant.get(tenant)!.pop()!)
   }
 
-  #ownerOfPlaceOf(waiter: W): W {
+  /** The places of a waiter's tenant in its band; their owners stand in the order of their arrival. */
+  #placesOf(waiter: W): number[] {
     const band = this.#bandOf(waiter)
-    const owners = this.#places.filter(
-      (each) => each.tenant === waiter.tenant && this.#bandOf(each) === band,
-    )
-    return owners[this.#sort([...owners]).indexOf(waiter)]!
+    const indexes: number[] = []
+    for (const [index, each] of this.#places.entries())
+      if (each.tenant === waiter.tenant && this.#bandOf(each) === band) indexes.push(index)
+    return indexes
   }
 
   #sort(ofOneTenant: W[]): W[] {

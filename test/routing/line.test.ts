@@ -53,6 +53,16 @@ describe('the line', () => {
     expect([...line.waiters()].map(({ name }) => name)).toEqual(['x1n', 'x5i'])
   })
 
+  // Serving an interactive request once gave its own late place to the tenant's oldest request, so two normal ones
+  // changed sides; whoever was served next then used up the wrong place, and another tenant fell behind.
+  it('leaves a tenant in the order of its arrival when one of its own went first', () => {
+    const line = lineOf('x1n x2n y1n x3i', false)
+    line.served(line.inOrder()[0]!)
+    expect(orderOf(line)).toBe('x1n y1n x2n')
+    line.served(line.inOrder()[0]!)
+    expect(orderOf(line)).toBe('y1n x2n')
+  })
+
   it('holds nobody up by the priorities of another tenant, whoever is served', () => {
     const step = fc.oneof(
       fc.record({
