@@ -1,5 +1,5 @@
 import { startSimulator } from '../../backends/simulator/server.ts'
-import type { Backend } from '../core/backend.ts'
+import { type Backend, backendAt } from '../core/backend.ts'
 import type { Clock } from '../core/clock.ts'
 
 export interface DemoFleet {
@@ -46,16 +46,9 @@ export async function startDemoFleet(clock: Clock): Promise<DemoFleet> {
   )
   return {
     backends: running.map(({ url }, index) => ({
-      name: servers[index]!.name,
-      origin: url,
-      pathPrefix: '',
+      ...backendAt(servers[index]!.name, url),
       slots: servers[index]!.slots,
-      slotsTotal: undefined,
-      weight: 1,
       labels: ['demo'],
-      headers: {},
-      memoryBytes: undefined,
-      contextDefault: undefined,
     })),
     async stop() {
       await Promise.all(running.map((simulator) => simulator.close()))

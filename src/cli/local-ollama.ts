@@ -1,5 +1,5 @@
 import { Ollama } from 'ollama'
-import type { Backend } from '../core/backend.ts'
+import { type Backend, backendAt } from '../core/backend.ts'
 
 /** Where Ollama listens unless it is told otherwise. OLLAMA_HOST is not asked: it usually points at us. */
 const origin = 'http://127.0.0.1:11434'
@@ -14,21 +14,8 @@ export async function findLocalOllama(): Promise<Backend | undefined> {
   })
   try {
     await client.version()
-    return localBackend
+    return backendAt('local', origin)
   } catch {
     return undefined
   }
-}
-
-const localBackend: Backend = {
-  name: 'local',
-  origin,
-  pathPrefix: '',
-  slots: undefined,
-  slotsTotal: undefined,
-  weight: 1,
-  labels: [],
-  headers: {},
-  memoryBytes: undefined,
-  contextDefault: undefined,
 }

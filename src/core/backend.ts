@@ -20,3 +20,19 @@ export interface Backend {
   /** Context length in tokens that this server gives a model that is not loaded; undefined: Ollama's smallest, 4096. */
   readonly contextDefault: number | undefined
 }
+
+/** A server of which nothing is said but where it is. */
+export function backendAt(name: string, origin: string): Backend {
+  return {
+    name,
+    origin,
+    pathPrefix: '',
+    slots: undefined,
+    slotsTotal: undefined,
+    weight: 1,
+    labels: [],
+    headers: {},
+    memoryBytes: undefined,
+    contextDefault: undefined,
+  }
+}

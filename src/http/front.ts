@@ -23,6 +23,8 @@ export interface Visit {
 
 /** Names in Host fields remembered; more than this are somebody's inventions. */
 const hostsMax = 1_000
+/** A DNS name has at most 253 characters, and a port follows it. */
+const hostLengthMax = 260
 
 /**
  * The front door: who may come in, and to which surface. Inference never passes a framework; everything else goes on
@@ -133,6 +135,7 @@ export class FrontDoor {
     const known = this.#hosts.get(host ?? '')
     if (known !== undefined) return known
     const allowed = hostAllowed(host, listenHost, extra)
+    if (host !== undefined && host.length > hostLengthMax) return allowed
     if (this.#hosts.size >= hostsMax) this.#hosts.clear()
     this.#hosts.set(host ?? '', allowed)
     return allowed

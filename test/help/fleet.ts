@@ -5,7 +5,7 @@ import {
 } from '../../backends/simulator/server.ts'
 import { type App, type AppDoors, startApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config/read.ts'
-import type { Backend } from '../../src/core/backend.ts'
+import { type Backend, backendAt } from '../../src/core/backend.ts'
 import type { ExchangeEnded } from '../../src/core/observer.ts'
 import type { Settings } from '../../src/core/settings.ts'
 import { scratchFolder } from './scratch.ts'
@@ -33,7 +33,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const folder = scratchFolder()
   const simulators = await Promise.all(options.simulators.map((each) => startSimulator(each)))
   const backends = simulators.map(({ url }, index) => {
-    const backend = plainBackend(String.fromCharCode(97 + index), url)
+    const backend = backendAt(String.fromCharCode(97 + index), url)
     return options.backend?.(backend, index) ?? backend
   })
   const settings = { ...settingsFrom(options.config ?? '', folder.path), backends }
@@ -58,21 +58,6 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       await Promise.all(simulators.map((each) => each.close()))
       folder[Symbol.dispose]()
     },
-  }
-}
-
-export function plainBackend(name: string, origin: string): Backend {
-  return {
-    name,
-    origin,
-    pathPrefix: '',
-    slots: undefined,
-    slotsTotal: undefined,
-    weight: 1,
-    labels: [],
-    headers: {},
-    memoryBytes: undefined,
-    contextDefault: undefined,
   }
 }
 

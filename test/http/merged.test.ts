@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { backendAt } from '../../src/core/backend.ts'
 import { realClock } from '../../src/core/clock.ts'
 import { realDice } from '../../src/core/dice.ts'
 import { deafObserver } from '../../src/core/observer.ts'
@@ -6,14 +7,13 @@ import { routes } from '../../src/dialects/routes.ts'
 import { merged } from '../../src/http/merged.ts'
 import { readTags } from '../../src/pool/catalogue.ts'
 import { Pool } from '../../src/pool/pool.ts'
-import { plainBackend } from '../help/fleet.ts'
 
 const tags = routes.find(({ path }) => path === '/api/tags')!
 
 /** Backends that list one model each; `ready` says who answers. */
 function poolOf(rows: readonly { digest: string; ready: boolean }[]): Pool {
   const names = rows.map((_, index) => String.fromCharCode(97 + index))
-  const backends = names.map((name) => plainBackend(name, `http://${name}.internal:11434`))
+  const backends = names.map((name) => backendAt(name, `http://${name}.internal:11434`))
   const breaker = {
     failuresInRow: 5,
     failureShare: 0.5,

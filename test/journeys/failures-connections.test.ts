@@ -2,8 +2,9 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
+import { backendAt } from '../../src/core/backend.ts'
 import { doneLine, type FakeOllama, startFakeOllama } from '../help/fake-ollama.ts'
-import { plainBackend, startFleet } from '../help/fleet.ts'
+import { startFleet } from '../help/fleet.ts'
 import { startHerd } from '../help/herd.ts'
 import { openCall, wholeCall } from '../help/open-call.ts'
 import { until } from '../help/until.ts'
@@ -17,7 +18,7 @@ async function fleetOf(urls: readonly string[], config: string, slots = 8) {
     settings: (settings) => ({
       ...settings,
       backends: urls.map((url, index) => ({
-        ...plainBackend(String.fromCharCode(97 + index), url),
+        ...backendAt(String.fromCharCode(97 + index), url),
         slots,
       })),
     }),

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { describe, expect, it } from 'vitest'
+import { backendAt } from '../../src/core/backend.ts'
 import { bestOf } from '../help/best-of.ts'
 import { startFakeOllama } from '../help/fake-ollama.ts'
-import { plainBackend, startFleet } from '../help/fleet.ts'
+import { startFleet } from '../help/fleet.ts'
 import { statusOf } from '../help/herd.ts'
 import { openCall, wholeCall } from '../help/open-call.ts'
 import { startProxyProcess } from '../help/processes.ts'
@@ -310,7 +311,7 @@ describe('a client that does not read an answer without end', () => {
     await using fleet = await startFleet({
       simulators: [],
       config: `${blind}\ntimeouts: { idle: 400ms }`,
-      settings: (settings) => ({ ...settings, backends: [plainBackend('a', fake.url)] }),
+      settings: (settings) => ({ ...settings, backends: [backendAt('a', fake.url)] }),
     })
     const [a] = fleet.app.pool.endpoints
     await until(() => a!.ready)

@@ -1,4 +1,5 @@
 import type { Backend } from '../../src/core/backend.ts'
+import { backendAt } from '../../src/core/backend.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { deafObserver, type Figures, type Observer } from '../../src/core/observer.ts'
 import type { BreakerSettings } from '../../src/core/settings.ts'
@@ -6,7 +7,6 @@ import { readPs, readTags } from '../../src/pool/catalogue.ts'
 import type { Endpoint } from '../../src/pool/endpoint.ts'
 import { Pool } from '../../src/pool/pool.ts'
 import { handClock } from '../help/clock.ts'
-import { plainBackend } from '../help/fleet.ts'
 
 export const breakerSettings: BreakerSettings = {
   failuresInRow: 3,
@@ -20,7 +20,7 @@ export const breakerSettings: BreakerSettings = {
 export const evenDice = { roll: () => 0.5 }
 
 export function backendOf(name: string, more: Partial<Backend> = {}): Backend {
-  return { ...plainBackend(name, `http://${name}.test:11434`), ...more }
+  return { ...backendAt(name, `http://${name}.test:11434`), ...more }
 }
 
 export interface ModelGiven {

@@ -1,10 +1,10 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
+import { backendAt } from '../../src/core/backend.ts'
 import { type Clock, realClock } from '../../src/core/clock.ts'
 import type { Outcome } from '../../src/core/outcome.ts'
 import { judgeError } from '../../src/proxy/judge.ts'
 import type { Wire, WireCall } from '../../src/proxy/wire.ts'
-import { plainBackend } from '../help/fleet.ts'
 import { until } from '../help/until.ts'
 
 interface Heard {
@@ -50,11 +50,11 @@ export function wireSuite(
       await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve))
       const address = server.address()
       if (typeof address !== 'object' || address === null) throw new Error('no address')
-      return plainBackend('a', `http://127.0.0.1:${address.port}`)
+      return backendAt('a', `http://127.0.0.1:${address.port}`)
     }
 
     function ask(
-      backend: ReturnType<typeof plainBackend>,
+      backend: ReturnType<typeof backendAt>,
       more: { method?: string; body?: string } = {},
     ): { heard: Heard; call: WireCall; over: Promise<Heard> } {
       wire ??= make({ connectMs: 2_000 }, realClock())
@@ -87,7 +87,7 @@ export function wireSuite(
     }
 
     /** The connection has come back to where the next request takes it from. */
-    const idle = (backend: ReturnType<typeof plainBackend>) =>
+    const idle = (backend: ReturnType<typeof backendAt>) =>
       until(() => wire?.stats(backend).idle === 1, 2_000)
 
     const answer = (body: string, more = '') =>

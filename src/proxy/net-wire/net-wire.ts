@@ -28,8 +28,9 @@ export function netWire(settings: { connectMs: number }, clock: Clock, otherwise
   return {
     send(backend, request, listener) {
       if (!isPlain(backend, request)) return otherwise.send(backend, request, listener)
-      const connection = placeOf(backend.origin).take()
+      // Before a connection is taken: a head that can not be sent must not cost one.
       const head = headText(backend, request)
+      const connection = placeOf(backend.origin).take()
       return connection.send(
         head,
         request.body as Uint8Array | undefined,
