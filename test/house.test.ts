@@ -106,6 +106,17 @@ describe('the house', () => {
     expect(planted('src/proxy/serve.ts', '../pool/pool.ts')).toEqual([undefined])
   })
 
+  it('writes no function straight into a property of an object that is on its way', () => {
+    // V8 puts such a function among the old objects at once, and with it stays all that it can see.
+    const planted =
+      /^\s*[\w.#!?]*\w\.#?\w+ (?:\?\?)?= (?:async )?(?:\([^()]*\)|\w+)(?:: [^=]+)? =>/m
+    const ours = files.filter((file) => file.startsWith('src/'))
+    const faults = ours.filter((file) => planted.test(read(file)))
+    expect(faults).toEqual([])
+    expect(planted.test('    this.#lease.onAway = () => {')).toBe(true)
+    expect(planted.test('    lease.onAway = givenUp')).toBe(false)
+  })
+
   it('keeps packages in their rooms', () => {
     const rooms: Readonly<Record<string, RegExp>> = {
       undici: /^src\/(proxy\/undici-wire|http\/pinned-surface)\.ts$/,

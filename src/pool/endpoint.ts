@@ -6,6 +6,7 @@ import { Ewma } from '../core/ewma.ts'
 import { soundsLikeEmbedding } from '../core/model-name.ts'
 import type { Observer } from '../core/observer.ts'
 import type { Outcome } from '../core/outcome.ts'
+import { Roster } from '../core/roster.ts'
 import type { BreakerSettings } from '../core/settings.ts'
 import { admits, type Breaker, breakerAfter, breakerEntered, freshBreaker } from './breaker.ts'
 import type { ModelInMemory, ModelOnDisk } from './catalogue.ts'
@@ -37,7 +38,7 @@ export class Endpoint implements EndpointView {
   /** Tokens a second of single streams, newest counting most; what people read, not what routing uses. */
   readonly tokensPerSecond = new Ewma(0.2)
   readonly firstByteMs = new Ewma(0.2)
-  readonly leases = new Set<Lease>()
+  readonly leases = new Roster<Lease>()
   /** Names whose deletion this backend missed: not shown any more, and deleted on its return. */
   readonly owedDeletes = new Set<string>()
 

@@ -1,5 +1,6 @@
 import type { Figures } from '../core/observer.ts'
 import { blame, type Outcome } from '../core/outcome.ts'
+import type { Rostered } from '../core/roster.ts'
 import type { Endpoint, Probes } from './endpoint.ts'
 import type { Seat } from './seats.ts'
 
@@ -7,7 +8,7 @@ import type { Seat } from './seats.ts'
  * One place at one endpoint, held: counted when it was chosen, given back exactly once. `using` gives it back on every
  * way out; an early `settle` says how the attempt ended.
  */
-export class Lease implements Disposable {
+export class Lease implements Disposable, Rostered {
   readonly endpoint: Endpoint
   readonly model: string
   /** Undefined for work that takes no seat: show, tags, loads, cloud models. */
@@ -16,6 +17,8 @@ export class Lease implements Disposable {
   readonly probes: Probes
   /** Set by whoever uses the lease: called when the probes give the endpoint up before it said a word. */
   onAway: (() => void) | undefined
+  /** Among those of its endpoint. */
+  place = -1
   #settled = false
 
   constructor(endpoint: Endpoint, model: string, seat: Seat | undefined, probes: Probes) {

@@ -167,7 +167,7 @@ export class Prober implements Disposable {
     if (before.state === 'away' && after.state === 'ready') endpoint.returned()
     this.#pool.learned()
     if (after.state === 'ready') this.#doors.returned?.(endpoint)
-    if (after.state === 'away') for (const lease of [...endpoint.leases]) lease.onAway?.()
+    if (after.state === 'away') for (const lease of endpoint.leases) lease.onAway?.()
   }
 
   /** Older servers list no capabilities: those are asked for one by one, once for each digest. */

@@ -79,10 +79,11 @@ class Attempt implements WireListener {
     this.#ended = this.#exchange.onEnd(() => this.#finish({ kind: 'clientLeft' }))
     if (this.#over) return
     // Given up by the probes before it said a word: a frozen server would hold this client for ever.
-    this.#lease.onAway = () => {
+    const givenUp = () => {
       if (!this.#answer.started && !this.#refusal)
         this.#finish({ kind: 'unreachable', text: 'it stopped answering' })
     }
+    this.#lease.onAway = givenUp
     this.#watch('firstByte')
     this.#call = this.#doors.wire.send(
       backend,

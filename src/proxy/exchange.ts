@@ -1,6 +1,7 @@
 import type { Ask } from '../core/ask.ts'
 import type { Figures } from '../core/observer.ts'
 import type { Outcome } from '../core/outcome.ts'
+import type { Rostered } from '../core/roster.ts'
 import type { Priority } from '../routing/line.ts'
 import type { Need } from '../routing/need.ts'
 import type { HeldBody } from './body.ts'
@@ -31,11 +32,13 @@ export interface Asked {
 type EndedBy = 'client' | 'deadline' | 'stop'
 
 /** One client request and its answer: what was asked, what happened so far, and one signal that ends it all. */
-export class Exchange {
+export class Exchange implements Rostered {
   readonly asked: Asked
   readonly client: ClientSide
   readonly attempts: { backend: string; outcome: Outcome }[] = []
   readonly tried = new Set<string>()
+  /** Among those that run. */
+  place = -1
   /** Runners that died under it. */
   deaths = 0
   waitMs = 0

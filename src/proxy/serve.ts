@@ -3,6 +3,7 @@ import { Failure } from '../core/failure.ts'
 import type { Ending, Observer } from '../core/observer.ts'
 import type { Outcome } from '../core/outcome.ts'
 import { isDeath } from '../core/outcome.ts'
+import { Roster } from '../core/roster.ts'
 import type { RetrySettings, Settings } from '../core/settings.ts'
 import { type Endpoint, sayOutcome } from '../pool/endpoint.ts'
 import type { Lease } from '../pool/lease.ts'
@@ -40,7 +41,7 @@ export class Server {
   readonly #retries: RetrySettings
   readonly #budget: RetryBudget
   readonly #poison = new Poison()
-  readonly #running = new Set<Exchange>()
+  readonly #running = new Roster<Exchange>()
 
   constructor(doors: ServeDoors) {
     this.#doors = doors
@@ -90,7 +91,7 @@ export class Server {
 
   /** Ends what still runs with one error in the client's own format. */
   stopRunning(): void {
-    for (const exchange of [...this.#running]) exchange.stop()
+    for (const exchange of this.#running) exchange.stop()
   }
 
   /** Attempts until one counts. What the last one left behind is the answer. */
@@ -117,7 +118,8 @@ export class Server {
       exchange.backend = lease.endpoint.name
       const takenMs = clock.now()
       // Another backend answers it, so the request is no killer.
-      answer.onFirstFrame = () => blamed[Symbol.dispose]()
+      const acquitted = () => blamed[Symbol.dispose]()
+      answer.onFirstFrame = acquitted
       const { outcome, loading } = await this.#attempt(exchange, lease, answer)
       exchange.attempts.push({ backend: lease.endpoint.name, outcome })
       // No prompt has ever killed a load.
@@ -240,10 +242,11 @@ function orEnded<T>(
 ): Promise<T | 'ended' | 'away'> {
   return new Promise<T | 'ended' | 'away'>((resolve, reject) => {
     const ended = exchange.onEnd(() => resolve('ended'))
-    lease.onAway = () => {
+    const givenUp = () => {
       ended[Symbol.dispose]()
       resolve('away')
     }
+    lease.onAway = givenUp
     result.then(resolve, reject).finally(() => ended[Symbol.dispose]())
   }).finally(() => {
     lease.onAway = undefined
