@@ -1,8 +1,9 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { errorAnswer, notAllowedText, notFoundText } from '../dialects/errors.ts'
 import { findRoute } from '../dialects/routes.ts'
 import { hostAllowed, originAllowed } from '../guard/browser.ts'
 import { corsHeaders, preflightAnswer } from '../guard/cors.ts'
+import type { ClientSide } from '../proxy/client-side.ts'
+import type { Arrived } from './arrived.ts'
 import type { HttpDoors } from './doors.ts'
 import { GenerateSurface } from './generate-surface.ts'
 import { OllamaSurface } from './ollama-surface.ts'
@@ -10,8 +11,8 @@ import { requestIdOf } from './request-id.ts'
 
 /** A request past the guard: what every surface needs to know of it. */
 export interface Visit {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
+  readonly request: Arrived
+  readonly client: ClientSide
   readonly id: string
   readonly path: string
   /** With the question mark, or empty. */
@@ -25,6 +26,7 @@ export interface Visit {
 const hostsMax = 1_000
 /** A DNS name has at most 253 characters, and a port follows it. */
 const hostLengthMax = 260
+const nothing = Buffer.alloc(0)
 
 /**
  * The front door: who may come in, and to which surface. Inference never passes a framework; everything else goes on
@@ -45,21 +47,17 @@ export class FrontDoor {
     this.#generate = new GenerateSurface(doors)
   }
 
-  /** False: not for us, Fastify answers. */
-  handle(request: IncomingMessage, response: ServerResponse): boolean {
-    const target = originForm(request.url ?? '/')
+  /** Undefined: taken care of. Otherwise Fastify answers, with these headers (name, value …) beside its own. */
+  handle(request: Arrived, client: ClientSide): readonly string[] | undefined {
+    const target = originForm(request.target)
     const mark = target.indexOf('?')
     const path = mark < 0 ? target : target.slice(0, mark)
-    const headers = this.#admit(request, response, path)
-    if (!headers) return true
-    if (this.#isOurs(path)) {
-      for (let index = 0; index < headers.length; index += 2)
-        response.setHeader(headers[index]!, headers[index + 1]!)
-      return false
-    }
+    const headers = this.#admit(request, client, path)
+    if (!headers) return undefined
+    if (this.#isOurs(path)) return headers
     const visit: Visit = {
       request,
-      response,
+      client,
       id: requestIdOf(request.headers['x-request-id']),
       path,
       query: mark < 0 ? '' : target.slice(mark),
@@ -68,13 +66,13 @@ export class FrontDoor {
     }
     if (request.headers.via?.includes(this.#doors.hop)) {
       this.#plain(visit, 508, 'this request has come back to the proxy that it came from')
-      return true
+      return undefined
     }
     if (path === '/generate') {
       void this.#generate.handle(visit)
-      return true
+      return undefined
     }
-    const found = findRoute(request.method ?? 'GET', path)
+    const found = findRoute(request.method, path)
     if (found.kind === 'route') {
       void this.#ollama.handle(visit, found.route, found.params)
     } else if (found.kind === 'notAllowed') {
@@ -84,26 +82,26 @@ export class FrontDoor {
     } else {
       this.#plain(visit, 404, notFoundText)
     }
-    return true
+    return undefined
   }
 
   /** The headers that the answer must carry, or undefined when the request has been refused here. */
-  #admit(request: IncomingMessage, response: ServerResponse, path: string): string[] | undefined {
+  #admit(request: Arrived, client: ClientSide, path: string): string[] | undefined {
     const { allowedOrigins, allowedHosts, listen } = this.#doors.settings
     const { host, origin } = request.headers
     if (hostLines(request) > 1 || !this.#hostAllowed(host, listen.host, allowedHosts)) {
-      this.#refuse(request, response, path, 'host_refused')
+      this.#refuse(request, client, path, 'host_refused')
       return undefined
     }
     if (origin === undefined) return []
     if (!originAllowed(origin, host, allowedOrigins)) {
-      this.#refuse(request, response, path, 'origin_refused')
+      this.#refuse(request, client, path, 'origin_refused')
       return undefined
     }
     if (request.method === 'OPTIONS') {
       const answer = preflightAnswer(origin, host, allowedOrigins)
       if (answer) {
-        response.writeHead(answer.status, answer.headers).end()
+        client.answer(answer.status, Object.entries(answer.headers).flat(), nothing)
         return undefined
       }
     }
@@ -112,22 +110,24 @@ export class FrontDoor {
 
   /** Ollama's refusal has no body; on our own paths there is room to say what would help. */
   #refuse(
-    request: IncomingMessage,
-    response: ServerResponse,
+    request: Arrived,
+    client: ClientSide,
     path: string,
     code: 'host_refused' | 'origin_refused',
   ): void {
     if (path !== '/generate' && !this.#isOurs(path)) {
-      response.writeHead(403, ['Content-Length', '0']).end()
+      client.answer(403, ['Content-Length', '0'], nothing)
       return
     }
     const id = requestIdOf(request.headers['x-request-id'])
     const sentence = code === 'host_refused' ? 'this is no name of ours' : 'this page may not call'
     const { contentType, body } = errorAnswer('own', 403, sentence, { code, requestId: id })
     const length = String(body.length)
-    response
-      .writeHead(403, ['Content-Type', contentType, 'Content-Length', length, 'X-Request-Id', id])
-      .end(body)
+    client.answer(
+      403,
+      ['Content-Type', contentType, 'Content-Length', length, 'X-Request-Id', id],
+      body,
+    )
   }
 
   /** A listener is called by few names, so each is judged once. */
@@ -151,19 +151,12 @@ export class FrontDoor {
       status === 508
         ? errorAnswer('own', status, text, { code: 'loop', requestId: visit.id })
         : { contentType: 'text/plain', body: Buffer.from(text) }
-    visit.response
-      .writeHead(status, [
-        'Content-Type',
-        body.contentType,
-        'Content-Length',
-        String(body.body.length),
-        'X-Request-Id',
-        visit.id,
-        ...visit.headers,
-        ...more,
-      ])
-      .end(visit.request.method === 'HEAD' ? undefined : body.body)
-    visit.request.resume()
+    const headers = ['Content-Type', body.contentType, 'Content-Length', String(body.body.length)]
+    visit.client.answer(
+      status,
+      [...headers, 'X-Request-Id', visit.id, ...visit.headers, ...more],
+      body.body,
+    )
   }
 }
 
@@ -175,7 +168,7 @@ function originForm(target: string): string {
   return match[1]?.startsWith('/') ? match[1] : `/${match[1] ?? ''}`
 }
 
-function hostLines(request: IncomingMessage): number {
+function hostLines(request: Arrived): number {
   // Node keeps the first of two Host lines and drops the other without a word; which one a backend would read is open.
   let lines = 0
   const { rawHeaders } = request

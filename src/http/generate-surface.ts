@@ -4,7 +4,6 @@ import { findRoute } from '../dialects/routes.ts'
 import { scanBody } from '../dialects/scan.ts'
 import { tenantOf } from '../guard/tenant.ts'
 import { type HeldBody, takeBody } from '../proxy/body.ts'
-import { HttpClientSide } from '../proxy/client-side.ts'
 import { Exchange } from '../proxy/exchange.ts'
 import type { HttpDoors } from './doors.ts'
 import type { Visit } from './front.ts'
@@ -34,7 +33,7 @@ export class GenerateSurface {
   async #generate(visit: Visit): Promise<void> {
     const { bodies, server, clock } = this.#doors
     const wishes = wishesOf(visit.request.headers, visit.arrivedMs)
-    using body = await takeBody(visit.request, bodies, () => {})
+    using body = await takeBody(visit.request.body, bodies, () => {})
     // This one is read whole, so a spooled body counts against memory as well.
     using share = bodies.memory()
     if (!body.bytes) share.grow(body.size)
@@ -72,7 +71,7 @@ export class GenerateSurface {
         },
         tenant: tenantOf(
           {
-            peerAddress: visit.request.socket.remoteAddress,
+            peerAddress: visit.request.peerAddress,
             headers: visit.request.headers,
           },
           this.#doors.settings.tenants,
@@ -88,7 +87,7 @@ export class GenerateSurface {
         arrivedMs: visit.arrivedMs,
         pinned: undefined,
       },
-      new HttpClientSide(visit.response),
+      visit.client,
     )
   }
 }

@@ -4,10 +4,15 @@ import {
   type Server as NodeServer,
   type ServerResponse,
 } from 'node:http'
-import { declaredLength } from '../proxy/body.ts'
+import type { Socket } from 'node:net'
+import { findRoute } from '../dialects/routes.ts'
 import type { HttpDoors } from './doors.ts'
 import { FrontDoor } from './front.ts'
 import { lateApp } from './late-app.ts'
+import { NetDoor } from './net-door/net-door.ts'
+import type { RequestHead } from './net-door/request-head.ts'
+import { NodeArrived } from './node-door/arrived.ts'
+import { NodeClient } from './node-door/client.ts'
 import { pinnedSurface } from './pinned-surface.ts'
 import { statusSurface } from './status-surface.ts'
 
@@ -26,7 +31,10 @@ export interface Listener {
   cut(): void
 }
 
-/** One listener for everything: the hot path in front, Fastify behind it for what is not in a hurry. */
+/**
+ * One listener for everything. Plain inference comes in by the net door, everything else by `node:http`; the hot path
+ * stands in front of both, and behind it Fastify for what is not in a hurry.
+ */
 export async function listen(doors: HttpDoors): Promise<Listener> {
   const front = new FrontDoor(doors, ours)
   const status = lateApp(doors, (app) => statusSurface(app, doors))
@@ -42,7 +50,10 @@ export async function listen(doors: HttpDoors): Promise<Listener> {
       connectionsCheckingInterval: 1_000,
     },
     (request, response) => {
-      if (front.handle(request, response)) return
+      const headers = front.handle(new NodeArrived(request), new NodeClient(response))
+      if (!headers) return
+      for (let index = 0; index < headers.length; index += 2)
+        response.setHeader(headers[index]!, headers[index + 1]!)
       if (request.url?.startsWith('/backends/')) pinned.handle(request, response)
       else status.handle(request, response)
     },
@@ -51,9 +62,28 @@ export async function listen(doors: HttpDoors): Promise<Listener> {
     // Who asks first is told before it sends: that is what the field is for.
     const { bodyBytesMax } = doors.settings.limits
     const isUpload = request.url?.startsWith('/api/blobs/')
-    if (isUpload || declaredLength(request) <= bodyBytesMax) response.writeContinue()
+    const { declaredBytes = 0 } = new NodeArrived(request)
+    if (isUpload || declaredBytes <= bodyBytesMax) response.writeContinue()
     server.emit('request', request, response)
   })
+
+  const [toNode] = server.listeners('connection')
+  server.removeAllListeners('connection')
+  const net = new NetDoor(
+    { headMsMax: doors.settings.limits.headMsMax, keepAliveMs },
+    {
+      clock: doors.clock,
+      wants: (head) => isHot(head, doors.settings.limits.bodyInMemoryBytesMax),
+      serve: (turn) => front.handle(turn, turn),
+      handOver(socket, bytes) {
+        socket.pause()
+        socket.unshift(bytes)
+        toNode!.call(server, socket)
+        socket.resume()
+      },
+    },
+  )
+  server.on('connection', (socket: Socket) => net.take(socket))
 
   const { host, port } = doors.settings.listen
   await bound(server, host, port)
@@ -71,14 +101,24 @@ export async function listen(doors: HttpDoors): Promise<Listener> {
       })
       const sweep = setInterval(() => server.closeIdleConnections(), 100)
       server.closeIdleConnections()
+      net.stop()
       await closed
       clearInterval(sweep)
       await Promise.all([status.close(), pinned.close()])
     },
     cut() {
       server.closeAllConnections()
+      net.cut()
     },
   }
+}
+
+/** What comes all the time: inference, its body in memory. */
+function isHot({ method, target, bodyBytes }: RequestHead, bodyBytesMax: number): boolean {
+  if (method !== 'POST' || bodyBytes === 0 || bodyBytes > bodyBytesMax) return false
+  const mark = target.indexOf('?')
+  const found = findRoute(method, mark < 0 ? target : target.slice(0, mark))
+  return found.kind === 'route' && found.route.inference && found.route.body === 'json'
 }
 
 /** First segments of paths that Fastify serves; behind /api, second ones. */

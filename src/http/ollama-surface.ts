@@ -7,7 +7,6 @@ import { mayChangeFleet } from '../guard/admin.ts'
 import { tenantOf } from '../guard/tenant.ts'
 import type { AnswerStyle } from '../proxy/answer.ts'
 import { noBody, takeBody } from '../proxy/body.ts'
-import { HttpClientSide } from '../proxy/client-side.ts'
 import { type Asked, Exchange } from '../proxy/exchange.ts'
 import type { Done, Told } from '../proxy/manage/manager.ts'
 import type { HttpDoors } from './doors.ts'
@@ -106,7 +105,7 @@ export class OllamaSurface {
 
   async #toOne(visit: Asking, route: Route): Promise<void> {
     const { manager, bodies, server } = this.#doors
-    const body = await takeBody(visit.request, bodies, () => {})
+    const body = await takeBody(visit.request.body, bodies, () => {})
     const chosen = await manager.accounts.holder()
     const exchange = this.#exchange(visit, route, {
       ask: askWithoutModel(route),
@@ -193,7 +192,7 @@ export class OllamaSurface {
         const there = await manager.hasBlob(exchange, digest.replace('sha256-', 'sha256:'))
         return this.#sendEmpty(visit, there ? 200 : 404)
       }
-      const status = await manager.takeBlob(`/api/blobs/${digest}`, digest, visit.request)
+      const status = await manager.takeBlob(`/api/blobs/${digest}`, digest, visit.request.body)
       return this.#sendEmpty(visit, status)
     })
   }
@@ -210,7 +209,7 @@ export class OllamaSurface {
   #root(visit: Visit): void {
     const { accept } = visit.request.headers
     if (visit.request.method === 'GET' && accept?.includes('text/html')) {
-      visit.response.writeHead(302, ['Location', '/ui', ...this.#headers(visit)]).end()
+      visit.client.answer(302, ['Location', '/ui', ...this.#headers(visit)], Buffer.alloc(0))
       return
     }
     this.#send(visit, 200, 'text/plain; charset=utf-8', Buffer.from('Ollama is running'))
@@ -224,12 +223,12 @@ export class OllamaSurface {
     const { request, wishes } = visit
     const asked: Asked = {
       id: visit.id,
-      method: request.method ?? 'POST',
+      method: request.method,
       // The path that was checked, not the one that came: what is forwarded and what was judged are the same string.
       path: (route.path.includes(':') ? withoutSpareSlashes(visit.path) : route.path) + visit.query,
       rawHeaders: request.rawHeaders,
       tenant: tenantOf(
-        { peerAddress: request.socket.remoteAddress, headers: request.headers },
+        { peerAddress: request.peerAddress, headers: request.headers },
         this.#doors.settings.tenants,
       ),
       ...wishes,
@@ -239,7 +238,7 @@ export class OllamaSurface {
       body,
       pinned,
     }
-    return new Exchange(asked, new HttpClientSide(visit.response))
+    return new Exchange(asked, visit.client)
   }
 
   #style(visit: Visit, route: Route, modelText: string): AnswerStyle {
@@ -256,7 +255,7 @@ export class OllamaSurface {
     const { request } = visit
     const { adminToken } = this.#doors.settings
     const ask = {
-      peerAddress: request.socket.remoteAddress,
+      peerAddress: request.peerAddress,
       headers: request.headers,
       token: adminToken,
     }
@@ -283,17 +282,10 @@ export class OllamaSurface {
     body: Buffer,
     more: readonly string[] = [],
   ): number {
-    if (visit.response.headersSent || visit.response.destroyed) return status
+    if (visit.client.started || visit.client.left) return status
     const type = contentType === undefined ? [] : ['Content-Type', contentType]
-    visit.response
-      .writeHead(status, [
-        ...type,
-        'Content-Length',
-        String(body.length),
-        ...this.#headers(visit),
-        ...more,
-      ])
-      .end(visit.request.method === 'HEAD' ? undefined : body)
+    const length = ['Content-Length', String(body.length)]
+    visit.client.answer(status, [...type, ...length, ...this.#headers(visit), ...more], body)
     return status
   }
 

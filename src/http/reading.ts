@@ -22,7 +22,7 @@ export type Read =
 export async function readRequest(visit: Visit, route: Route, budget: BodyBudget): Promise<Read> {
   const encoded = isZstd(visit, route)
   const scanner = encoded ? undefined : scannerFor(visit, route)
-  const body = await takeBody(visit.request, budget, (chunk) => scanner?.feed(chunk))
+  const body = await takeBody(visit.request.body, budget, (chunk) => scanner?.feed(chunk))
   try {
     const scan = scanner ? scanner.end() : await scanDecoded(body)
     const read = readAsk(route, scan)

@@ -2,10 +2,9 @@ import type { Family, Op } from '../core/ask.ts'
 import { Failure } from '../core/failure.ts'
 import { errorAnswer } from '../dialects/errors.ts'
 import { endingOf } from '../proxy/answer.ts'
-import { ClientGone, declaredLength } from '../proxy/body.ts'
+import { ClientGone } from '../proxy/body.ts'
 import { NotWanted } from '../proxy/queue.ts'
 import type { HttpDoors } from './doors.ts'
-import { answerEarly } from './early-end.ts'
 import type { Visit } from './front.ts'
 
 type Told = Pick<HttpDoors, 'observer' | 'clock'>
@@ -22,9 +21,8 @@ export function refuse(
   error: unknown,
   more: readonly string[] = [],
 ): void {
-  const { response } = visit
-  if (error instanceof ClientGone || error instanceof NotWanted || response.headersSent) {
-    response.destroy()
+  if (error instanceof ClientGone || error instanceof NotWanted || visit.client.started) {
+    visit.client.cut()
     return
   }
   const failure = failureOf(error, visit, doors)
@@ -80,8 +78,8 @@ function answerError(
     ...visit.headers,
     ...more,
   ]
-  if (!visit.response.headersSent && !visit.response.destroyed)
-    answerEarly(visit, status, headers, answer.body)
+  if (!visit.client.started && !visit.client.left)
+    visit.client.answerEarly(status, headers, answer.body)
 }
 
 function failureOf(error: unknown, visit: Visit, { observer }: Told): Failure {
@@ -126,7 +124,7 @@ function tell(
     waitMs: 0,
     firstByteMs: undefined,
     totalMs: clock.now() - visit.arrivedMs,
-    bytesIn: declaredLength(visit.request) || 0,
+    bytesIn: visit.request.body.declaredBytes ?? 0,
     bytesOut: 0,
     figures: undefined,
   })

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import { type FileHandle, mkdir, open, unlink } from 'node:fs/promises'
-import type { IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import { Failure } from '../core/failure.ts'
 import type { LimitSettings } from '../core/settings.ts'
@@ -106,19 +105,31 @@ export class ClientGone extends Error {}
 
 const spoolPieceBytes = 256 * 1_024
 
+/** A request's body on its way in. */
+export interface ArrivingBody {
+  /** As its head says, 0 where there is none; undefined: only its end will show it. */
+  readonly declaredBytes: number | undefined
+  /**
+   * Runs `act` for every piece, in order, until the last; while it returns a promise the client is not read, which is
+   * all the back-pressure needed. Undefined: all of it was there. Rejects with what `act` throws, and with ClientGone.
+   */
+  each(act: (chunk: Buffer) => Promise<void> | undefined): Promise<void> | undefined
+}
+
 /**
  * Takes a whole body: small ones stay in memory, larger ones go to a file. `see` is shown every chunk as it arrives,
  * so that by the end the model is known as well. Throws a Failure at the first byte too many, and ClientGone.
  */
 export async function takeBody(
-  request: IncomingMessage,
+  arriving: ArrivingBody,
   budget: BodyBudget,
   see: (chunk: Buffer) => void,
 ): Promise<HeldBody> {
   const { bodyBytesMax, bodyInMemoryBytesMax } = budget.limits
-  const declared = declaredLength(request)
+  const { declaredBytes } = arriving
+  if (declaredBytes === 0) return noBody
+  const declared = declaredBytes ?? 0
   if (declared > bodyBytesMax) throw tooLarge(bodyBytesMax)
-  if (declared === 0 && request.headers['transfer-encoding'] === undefined) return noBody
 
   // Reserved as a whole where the length is known: half a body that must then be refused helps nobody.
   const memory = budget.memory()
@@ -130,7 +141,7 @@ export async function takeBody(
     let size = 0
     let spool = declared > bodyInMemoryBytesMax ? new Spool(budget) : undefined
     try {
-      await eachChunk(request, (chunk) => {
+      await arriving.each((chunk) => {
         size += chunk.length
         if (size > bodyBytesMax) throw tooLarge(bodyBytesMax)
         see(chunk)
@@ -168,11 +179,6 @@ export async function takeBody(
     disk[Symbol.dispose]()
     throw error
   }
-}
-
-export function declaredLength(request: IncomingMessage): number {
-  const text = request.headers['content-length']
-  return text === undefined ? 0 : Number(text)
 }
 
 export function tooLarge(bytesMax: number): Failure {
@@ -245,41 +251,4 @@ async function* piecesOf(path: string): AsyncGenerator<Uint8Array> {
   } finally {
     await handle?.close()
   }
-}
-
-/** Runs `act` for every chunk; while it returns a promise the client is not read, which is all the back-pressure needed. */
-function eachChunk(
-  request: IncomingMessage,
-  act: (chunk: Buffer) => Promise<void> | undefined,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let busy: Promise<void> | undefined
-    let ended = false
-    const fail = (error: unknown) => {
-      request.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone)
-      reject(error)
-    }
-    const onData = (chunk: Buffer) => {
-      try {
-        const wait = act(chunk)
-        if (!wait) return
-        request.pause()
-        busy = wait.then(() => {
-          busy = undefined
-          if (ended) resolve()
-          else request.resume()
-        }, fail)
-      } catch (error) {
-        fail(error)
-      }
-    }
-    const onEnd = () => {
-      ended = true
-      if (!busy) resolve()
-    }
-    const onGone = () => {
-      if (!ended) fail(new ClientGone('the client left while sending'))
-    }
-    request.on('data', onData).on('end', onEnd).on('error', onGone).on('close', onGone)
-  })
 }

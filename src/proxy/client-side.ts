@@ -1,5 +1,3 @@
-import type { ServerResponse } from 'node:http'
-
 /** The client's end of an exchange: where an answer goes, and the first to know that nobody listens any more. */
 export interface ClientSide {
   readonly left: boolean
@@ -12,72 +10,15 @@ export interface ClientSide {
   write(bytes: Uint8Array): boolean
   onDrain(act: () => void): void
   end(bytes?: Uint8Array): void
+  /** The whole answer at once, its body left out where a HEAD asked. What was not read of the request is dropped. */
+  answer(status: number, rawHeaders: readonly string[], body: Uint8Array): void
+  /**
+   * The whole answer to a request whose body may not have been read to its end. Then the connection can not be used
+   * again, and what still comes is read for a moment: closed at once, a client in the middle of sending would see a
+   * reset and not the answer.
+   */
+  answerEarly(status: number, rawHeaders: readonly string[], body: Uint8Array): void
   /** Breaks the transfer visibly: what was sent is no whole answer, and no well-formed line can say so. */
   cut(): void
   readonly bytesOut: number
-}
-
-export class HttpClientSide implements ClientSide {
-  readonly #response: ServerResponse
-  #left = false
-  #leftListeners: (() => void)[] = []
-  #bytesOut = 0
-  #over = false
-
-  constructor(response: ServerResponse) {
-    this.#response = response
-    // It may have left while its body was still being put away: `close` is not said twice.
-    this.#left = response.destroyed
-    response.once('close', () => {
-      if (this.#left || (this.#over && response.writableFinished)) return
-      this.#left = true
-      for (const listener of this.#leftListeners.splice(0)) listener()
-    })
-    // A reset while we write is the client's leaving, heard by `close`; unheard it would end the process.
-    response.on('error', () => {})
-  }
-
-  get left(): boolean {
-    return this.#left
-  }
-
-  get started(): boolean {
-    return this.#response.headersSent
-  }
-
-  get bytesOut(): number {
-    return this.#bytesOut
-  }
-
-  onLeft(act: () => void): void {
-    if (this.#left) act()
-    else this.#leftListeners.push(act)
-  }
-
-  head(status: number, rawHeaders: readonly string[]): void {
-    if (!this.#response.headersSent && !this.#left)
-      this.#response.writeHead(status, rawHeaders as string[])
-  }
-
-  write(bytes: Uint8Array): boolean {
-    if (this.#left) return true
-    this.#bytesOut += bytes.length
-    return this.#response.write(bytes)
-  }
-
-  onDrain(act: () => void): void {
-    this.#response.once('drain', act)
-  }
-
-  end(bytes?: Uint8Array): void {
-    this.#over = true
-    if (this.#left) return
-    if (bytes) this.#bytesOut += bytes.length
-    this.#response.end(bytes)
-  }
-
-  cut(): void {
-    this.#over = true
-    this.#response.destroy()
-  }
 }

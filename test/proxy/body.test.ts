@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import type { LimitSettings } from '../../src/core/settings.ts'
+import { NodeArrived } from '../../src/http/node-door/arrived.ts'
 import {
   BodyBudget,
   ClientGone,
@@ -40,7 +41,7 @@ function desk() {
       length === undefined ? { 'transfer-encoding': 'chunked' } : { 'content-length': `${length}` }
     const seen: Buffer[] = []
     const taken = takeBody(
-      Object.assign(stream, { headers }) as unknown as IncomingMessage,
+      new NodeArrived(Object.assign(stream, { headers }) as unknown as IncomingMessage),
       budget,
       (chunk) => void seen.push(chunk),
     )
@@ -151,7 +152,7 @@ describe('a body', () => {
     const stream = new PassThrough()
     const headers = { 'content-length': '500' }
     const request = Object.assign(stream, { headers }) as unknown as IncomingMessage
-    const taken = takeBody(request, budget, () => {})
+    const taken = takeBody(new NodeArrived(request), budget, () => {})
     stream.end('x'.repeat(500))
     await expect(taken).rejects.toMatchObject({ code: 'body_budget_full', status: 503 })
     expect(budget.held).toEqual(nothing)

@@ -57,6 +57,13 @@ export function recordingClient(): RecordingClient {
       if (bytes) chunks.push(bytes)
       how = 'ended'
     },
+    answer(said, raw, body) {
+      this.head(said, raw)
+      this.end(body)
+    },
+    answerEarly(said, raw, body) {
+      this.answer(said, raw, body)
+    },
     cut() {
       how = 'cut'
     },

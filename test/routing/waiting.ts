@@ -21,6 +21,8 @@ export function exchangeOf(
     write: () => true,
     onDrain() {},
     end() {},
+    answer() {},
+    answerEarly() {},
     cut() {},
   }
   const { textBytes = 40, op = 'chat', purpose = 'infer', ...rest } = more

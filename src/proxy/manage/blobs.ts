@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
 import { PassThrough } from 'node:stream'
 import { Failure } from '../../core/failure.ts'
 import type { Outcome } from '../../core/outcome.ts'
 import type { Endpoint } from '../../pool/endpoint.ts'
-import { ClientGone } from '../body.ts'
+import { type ArrivingBody, ClientGone } from '../body.ts'
 import { judgeError } from '../judge.ts'
 import type { FanOutDoors } from './fan-out.ts'
 import { whenGivenUp } from './given-up.ts'
@@ -46,17 +45,17 @@ export async function spreadBlob(
   doors: FanOutDoors,
   targets: readonly Endpoint[],
   path: string,
-  request: IncomingMessage,
+  arriving: ArrivingBody,
   digest: string,
 ): Promise<Upload[]> {
   const hash = createHash('sha256')
-  const legs = targets.map((endpoint) => startLeg(doors, endpoint, path, request))
+  const legs = targets.map((endpoint) => startLeg(doors, endpoint, path, arriving.declaredBytes))
   try {
-    for await (const chunk of request) {
-      hash.update(chunk as Buffer)
-      const waits = legs.flatMap((leg) => leg.write(chunk as Buffer) ?? [])
-      if (waits.length > 0) await Promise.all(waits)
-    }
+    await arriving.each((chunk) => {
+      hash.update(chunk)
+      const waits = legs.flatMap((leg) => leg.write(chunk) ?? [])
+      return waits.length > 0 ? Promise.all(waits).then(() => {}) : undefined
+    })
   } catch (error) {
     for (const leg of legs) leg.abort()
     throw new ClientGone('the client left while sending', { cause: error })
@@ -74,7 +73,7 @@ function startLeg(
   { pool, wire, clock, hop }: FanOutDoors,
   endpoint: Endpoint,
   path: string,
-  request: IncomingMessage,
+  declaredBytes: number | undefined,
 ) {
   const body = new PassThrough({ highWaterMark: 1_048_576 })
   body.on('error', () => {}) // the leg's outcome says what went wrong
@@ -85,8 +84,7 @@ function startLeg(
     'Via',
     `1.1 ${hop}`,
   ]
-  const length = request.headers['content-length']
-  if (length !== undefined) headers.push('Content-Length', length)
+  if (declaredBytes !== undefined) headers.push('Content-Length', String(declaredBytes))
   for (const [name, value] of Object.entries(backend.headers)) headers.push(name, value)
   let over = false
   let drained: (() => void) | undefined

@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../../core/clock.ts'
 import { Failure } from '../../core/failure.ts'
 import { canonicalName } from '../../core/model-name.ts'
@@ -10,6 +9,7 @@ import { type BodyFacts, rawOf, textOf } from '../../dialects/scan.ts'
 import type { Endpoint } from '../../pool/endpoint.ts'
 import type { Pool } from '../../pool/pool.ts'
 import { askEndpoint } from '../ask-backend.ts'
+import type { ArrivingBody } from '../body.ts'
 import type { Exchange } from '../exchange.ts'
 import { NotWanted } from '../queue.ts'
 import type { Wire } from '../wire.ts'
@@ -142,10 +142,10 @@ export class Manager {
   }
 
   /** 201 where any stored it, 200 where all had it. */
-  async takeBlob(path: string, digest: string, request: IncomingMessage): Promise<number> {
+  async takeBlob(path: string, digest: string, arriving: ArrivingBody): Promise<number> {
     const targets = this.#placesForBlobs()
     if (targets.length === 0) throw nobody()
-    const uploads = await spreadBlob(this.#doors, targets, path, request, digest)
+    const uploads = await spreadBlob(this.#doors, targets, path, arriving, digest)
     const stored = uploads.filter(
       ({ outcome }) => outcome.kind === 'answered' && outcome.status < 300,
     )

@@ -1,16 +1,16 @@
 import { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { describe, expect, it } from 'vitest'
-import { HttpClientSide } from '../../src/proxy/client-side.ts'
+import { NodeClient } from '../../../src/http/node-door/client.ts'
 
 /** A response, as far as the client's side of an exchange listens to it. */
 function fakeResponse() {
   const state = { destroyed: false, writableFinished: false, end() {} }
   const response = Object.assign(new EventEmitter(), state)
-  return { response, client: () => new HttpClientSide(response as unknown as ServerResponse) }
+  return { response, client: () => new NodeClient(response as unknown as ServerResponse) }
 }
 
-describe("the client's side", () => {
+describe("the client's side at the door of Node", () => {
   it('knows of a client that had left before anybody listened', () => {
     const { response, client } = fakeResponse()
     response.destroyed = true

@@ -1,0 +1,91 @@
+/** The head of a plain request. */
+export interface RequestHead {
+  readonly method: string
+  readonly target: string
+  /** Name, value …, as they came. */
+  readonly rawHeaders: readonly string[]
+  /** By lower-case name; no name came twice. */
+  readonly headers: Readonly<Record<string, string>>
+  /** What Content-Length says. */
+  readonly bodyBytes: number
+  /** The client said that this is its last request on the connection. */
+  readonly lastOne: boolean
+  /** How many bytes the head takes, its empty line included. */
+  readonly bytes: number
+}
+
+/** As `node:http` has it by default. */
+const headBytesMax = 16_384
+
+/** No fragment, no quotes, no brackets: what a path of ours and a query can be made of. */
+const requestLine = /^(GET|HEAD|POST|PUT|PATCH|DELETE) (\/[\w\-.~/:%?&=+,@!*;$]*) HTTP\/1\.1$/
+const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+/** RFC 9110 5.5 without the high half of Latin-1: bytes about whose meaning two readers could differ. */
+const oddInValue = /[^\t\x20-\x7e]/
+
+/** What these say is not simple: how a body is framed, what happens before it is sent, who may see what. */
+const notSimple: ReadonlySet<string> = new Set([
+  'transfer-encoding',
+  'upgrade',
+  'expect',
+  'trailer',
+  'proxy-connection',
+  // No field, but a name that means something to objects.
+  '__proto__',
+])
+
+/**
+ * Reads a request's head if it is one that no two readers of RFC 9112 can understand differently: whole, CRLF and
+ * nothing else, one Host, one plain Content-Length, no name twice. Undefined is no judgement: what is not plain is for
+ * somebody who knows all of HTTP.
+ */
+export function readRequestHead(bytes: Buffer): RequestHead | undefined {
+  const end = bytes.indexOf('\r\n\r\n')
+  if (end < 0 || end + 4 > headBytesMax) return undefined
+  const text = bytes.toString('latin1', 0, end)
+  const lineEnd = text.indexOf('\r\n')
+  const first = requestLine.exec(lineEnd < 0 ? text : text.slice(0, lineEnd))
+  if (!first || lineEnd < 0) return undefined
+
+  const rawHeaders: string[] = []
+  const headers: Record<string, string> = Object.create(null) as Record<string, string>
+  for (let from = lineEnd + 2; from < text.length; ) {
+    const next = text.indexOf('\r\n', from)
+    const to = next < 0 ? text.length : next
+    const colon = text.indexOf(':', from)
+    if (colon < 0 || colon >= to) return undefined
+    const name = text.slice(from, colon)
+    const value = withoutSpace(text, colon + 1, to)
+    if (!token.test(name) || oddInValue.test(value)) return undefined
+    const lower = name.toLowerCase()
+    if (headers[lower] !== undefined || notSimple.has(lower)) return undefined
+    headers[lower] = value
+    rawHeaders.push(name, value)
+    from = to + 2
+  }
+
+  const { host, connection, 'content-length': length } = headers
+  if (host === undefined || length === undefined || !/^\d{1,15}$/.test(length)) return undefined
+  const said = connection?.toLowerCase()
+  if (said !== undefined && said !== 'keep-alive' && said !== 'close') return undefined
+  return {
+    method: first[1]!,
+    target: first[2]!,
+    rawHeaders,
+    headers,
+    bodyBytes: Number(length),
+    lastOne: said === 'close',
+    bytes: end + 4,
+  }
+}
+
+/** A value without the optional space around it, which is spaces and tabs only (RFC 9110 5.6.3). */
+function withoutSpace(text: string, begin: number, end: number): string {
+  let from = begin
+  let to = end
+  while (from < to && isSpace(text.charCodeAt(from))) from++
+  while (to > from && isSpace(text.charCodeAt(to - 1))) to--
+  return text.slice(from, to)
+}
+
+const isSpace = (code: number) => code === 0x20 || code === 0x09

@@ -1,0 +1,190 @@
+import { describe, expect, it } from 'vitest'
+import { type Talk, talkTo } from '../help/talk.ts'
+import { until } from '../help/until.ts'
+import { asked, blind, chat, untilIdle, warmFleet } from '../help/warm-fleet.ts'
+
+/** What a client sees must not depend on the door that it came in by. */
+const doors = [
+  { door: 'the net door', more: [] },
+  // A name twice is not plain, and means nothing here.
+  { door: 'the door of Node', more: ['X-Twice: a', 'X-Twice: b'] },
+] as const
+
+const endless = { answerTokens: 100_000, decodeTokensPerSecond: 500 }
+
+function ask(more: readonly string[], body: object, fields: readonly string[] = []): string {
+  const text = JSON.stringify(body)
+  const head = ['POST /api/chat HTTP/1.1', 'Host: 127.0.0.1', `Content-Length: ${text.length}`]
+  return `${[...head, ...more, ...fields].join('\r\n')}\r\n\r\n${text}`
+}
+
+const answered = (talk: Talk, count: number) => until(() => talk.heard().length >= count)
+
+describe.each(doors)('through $door', ({ more }) => {
+  it('one connection carries one request after another, streamed or whole', async () => {
+    await using fleet = await warmFleet({ simulators: [{}], config: blind })
+    const talk = talkTo(fleet.app.port)
+    for (const [count, stream] of [true, false, true].entries()) {
+      talk.send(ask(more, chat('hello', { stream })))
+      await answered(talk, count + 1)
+    }
+    const [first, second] = talk.heard()
+    expect(talk.heard().map(({ status }) => status)).toEqual([200, 200, 200])
+    expect(first?.headers.get('transfer-encoding')).toBe('chunked')
+    expect(first?.body).toContain('"done":true')
+    expect(Number(second?.headers.get('content-length'))).toBe(second?.body.length)
+    for (const { headers } of talk.heard()) {
+      expect(headers.get('connection')).toBe('keep-alive')
+      expect(headers.get('keep-alive')).toBe('timeout=75')
+      expect(Date.parse(headers.get('date') ?? '')).toBeGreaterThan(0)
+      expect(headers.get('x-chasqui-backend')).toBe('a')
+    }
+    expect(talk.closed).toBe(false)
+    talk.socket.destroy()
+  })
+
+  it('a request may come in any pieces', async () => {
+    await using fleet = await warmFleet({ simulators: [{}], config: blind })
+    const text = ask(more, chat('piece by piece'))
+    const bodyAt = text.indexOf('\r\n\r\n') + 4
+    for (const cuts of [[5], [bodyAt - 2], [bodyAt], [bodyAt + 3], [bodyAt, bodyAt + 1]]) {
+      const talk = talkTo(fleet.app.port)
+      let from = 0
+      for (const to of [...cuts, text.length]) {
+        talk.send(text.slice(from, to))
+        from = to
+        await new Promise((resolve) => setTimeout(resolve, 30))
+      }
+      await answered(talk, 1)
+      expect(talk.heard()[0]?.status).toBe(200)
+      talk.socket.destroy()
+    }
+  })
+
+  it('requests sent ahead are answered in their order', async () => {
+    await using fleet = await warmFleet({ simulators: [{ slots: 4 }], config: blind })
+    const talk = talkTo(fleet.app.port)
+    talk.send(ask(more, chat('one', { stream: true, options: { num_predict: 20 } })))
+    await until(() => talk.raw().includes('200 OK'))
+    talk.send(ask(more, chat('two')) + ask([], chat('three'), ['X-Request-Id: third']))
+    await answered(talk, 3)
+    expect(talk.heard().map(({ status }) => status)).toEqual([200, 200, 200])
+    expect(talk.heard()[2]?.headers.get('x-request-id')).toBe('third')
+    talk.socket.destroy()
+  })
+
+  it('the last request of a connection is its last', async () => {
+    await using fleet = await warmFleet({ simulators: [{}], config: blind })
+    const talk = talkTo(fleet.app.port)
+    talk.send(ask(more, chat('bye'), ['Connection: close']))
+    await until(() => talk.closed)
+    expect(talk.heard()[0]?.headers.get('connection')).toBe('close')
+    expect(talk.heard()[0]?.body).toContain('"done":true')
+  })
+
+  it.each(['resets', 'closes', 'closes half'])(
+    'a client that %s is heard of at once',
+    async (how) => {
+      await using fleet = await warmFleet({ simulators: [endless], config: blind })
+      const [a] = fleet.simulators
+      const talk = talkTo(fleet.app.port)
+      talk.send(ask(more, chat('hello', { stream: true })))
+      await until(() => asked(a) === 1 && talk.raw().includes('"done":false'))
+      if (how === 'resets') talk.socket.resetAndDestroy()
+      else if (how === 'closes') talk.socket.destroy()
+      else talk.socket.end()
+      await untilIdle(fleet)
+      expect(fleet.ended[0]).toMatchObject({ ending: 'client_closed', status: 499 })
+      talk.socket.destroy()
+    },
+  )
+
+  it('a client that leaves while it sends leaves nothing held', async () => {
+    await using fleet = await warmFleet({ simulators: [{}], config: blind })
+    const talk = talkTo(fleet.app.port)
+    talk.send(ask(more, chat('never whole')).slice(0, -10))
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    talk.socket.destroy()
+    await until(() => fleet.ended.length === 1)
+    expect(fleet.ended[0]).toMatchObject({ ending: 'client_closed', attempts: 0 })
+  })
+
+  it('an error is said before all was sent, and heard by who still sends', async () => {
+    await using fleet = await warmFleet({ simulators: [{}], config: blind })
+    const talk = talkTo(fleet.app.port)
+    const text = ask([...more, 'X-Chasqui-Priority: royal'], chat('x'.repeat(10_000)))
+    talk.send(text.slice(0, 1_000))
+    await until(() => talk.raw().includes('\r\n\r\n'))
+    talk.send(text.slice(1_000))
+    await until(() => talk.closed)
+    expect(talk.heard()[0]).toMatchObject({ status: 400 })
+    expect(talk.heard()[0]?.headers.get('connection')).toBe('close')
+  })
+
+  it('a name that is not ours and a page that may not call are refused', async () => {
+    await using fleet = await warmFleet({ simulators: [{}], config: blind })
+    for (const [from, to] of [
+      ['Host: 127.0.0.1', 'Host: evil.example'],
+      ['Host: 127.0.0.1', 'Host: 127.0.0.1\r\nOrigin: http://evil.example'],
+    ] as const) {
+      const talk = talkTo(fleet.app.port)
+      talk.send(ask(more, chat('hello')).replace(from, to))
+      await answered(talk, 1)
+      expect(talk.heard()[0]).toMatchObject({ status: 403, body: '' })
+      talk.socket.destroy()
+    }
+  })
+
+  it('a stop lets answers end and idle connections go', async () => {
+    await using fleet = await warmFleet({
+      simulators: [{ answerTokens: 40, decodeTokensPerSecond: 200, slots: 2 }],
+      config: blind,
+      settings: (settings) => ({
+        ...settings,
+        timeouts: { ...settings.timeouts, drainMs: 5_000 },
+      }),
+    })
+    const idle = talkTo(fleet.app.port)
+    idle.send(ask(more, chat('hello', { options: { num_predict: 1 } })))
+    await answered(idle, 1)
+    const busy = talkTo(fleet.app.port)
+    busy.send(ask(more, chat('hello', { stream: true })))
+    await until(() => busy.raw().includes('"done":false'))
+    const stopped = fleet.app.stop()
+    await until(() => idle.closed, 2_000)
+    await stopped
+    await until(() => busy.closed, 2_000)
+    expect(busy.heard()[0]?.body).toContain('"done":true')
+  })
+})
+
+describe('a connection that asks for nothing', () => {
+  it('is told so after the limit, and closed', async () => {
+    await using fleet = await warmFleet({
+      simulators: [{}],
+      config: blind,
+      settings: (settings) => ({ ...settings, limits: { ...settings.limits, headMsMax: 300 } }),
+    })
+    const [silent, halfSaid] = [talkTo(fleet.app.port), talkTo(fleet.app.port)]
+    halfSaid.send('POST /api/chat HTTP/1.1\r\nHost: 127.0.0.1\r\n')
+    await until(() => silent.closed && halfSaid.closed, 6_000)
+    expect(silent.raw()).toContain('408 Request Timeout')
+    expect(halfSaid.raw()).toContain('408 Request Timeout')
+  })
+})
+
+describe('a connection that turns from one kind of request to the other', () => {
+  it('is served all the same', async () => {
+    await using fleet = await warmFleet({ simulators: [{}], config: blind })
+    const talk = talkTo(fleet.app.port)
+    talk.send(ask([], chat('plain')))
+    await answered(talk, 1)
+    talk.send('GET /api/tags HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
+    await answered(talk, 2)
+    talk.send(ask([], chat('plain again')))
+    await answered(talk, 3)
+    expect(talk.heard().map(({ status }) => status)).toEqual([200, 200, 200])
+    expect(talk.heard()[1]?.body).toContain('"models"')
+    talk.socket.destroy()
+  })
+})
