@@ -1,0 +1,94 @@
+import { didYouMean } from '../../core/did-you-mean.ts'
+import { readModelName } from '../../core/model-name.ts'
+import { type CombinerName, combinerNames } from './combiner.ts'
+
+/** How the answers shall be made one, checked. */
+export interface CombineOptions {
+  readonly by: CombinerName
+  /** concat: what stands between two answers. */
+  readonly with?: string
+  /** reduce: what the model is told to do with the answers. */
+  readonly instruction?: string
+  /** reduce: who does it; without it the model that answered the parts. */
+  readonly model?: string
+}
+
+/** Somebody who sent more than this sent something else altogether. */
+const faultsShownMax = 20
+
+/** What was given as `combine` is not understood; the message names every fault at once. */
+export class BadCombine extends Error {
+  readonly faults: readonly string[]
+  constructor(faults: readonly string[]) {
+    const more = faults.length - faultsShownMax
+    super(
+      [...faults.slice(0, faultsShownMax), ...(more > 0 ? [`and ${more} more`] : [])].join('; '),
+    )
+    this.faults = faults
+  }
+}
+
+/** It stands between any two answers, thousands of times perhaps: a line of words, not a document. */
+const withCharsMax = 1_000
+
+const keysOf: Readonly<Record<CombinerName, readonly string[]>> = {
+  concat: ['with'],
+  json: [],
+  yaml: [],
+  reduce: ['instruction', 'model'],
+  vote: [],
+}
+const keys = ['by', ...Object.values(keysOf).flat()]
+
+/** Reads `combine` of a request: a name, an object with `by`, or nothing for concat. Throws BadCombine. */
+export function readCombine(given: unknown): CombineOptions {
+  if (given === undefined) return { by: 'concat' }
+  if (typeof given === 'string') return readCombine({ by: given })
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw new BadCombine([`"combine" must be one of ${quoted(combinerNames)}, or an object`])
+  const entries = Object.entries(given).filter(([, value]) => value !== undefined)
+  const by = combinerNames.find((name) => name === Object.fromEntries(entries)['by'])
+  const faults = entries.flatMap(([key, value]) => faultOf(key, value, by) ?? [])
+  if (!entries.some(([key]) => key === 'by'))
+    faults.unshift(`"combine" needs "by": one of ${quoted(combinerNames)}`)
+  if (by === undefined || faults.length > 0) throw new BadCombine(faults)
+  return { ...Object.fromEntries(entries), by }
+}
+
+/** What is wrong with one entry; undefined when nothing is. `by` is undefined when it is itself at fault. */
+function faultOf(key: string, value: unknown, by: CombinerName | undefined): string | undefined {
+  if (!keys.includes(key)) return `"combine.${short(key)}" is no known key${hint(key, keys)}`
+  if (key === 'by') return by === undefined ? faultOfBy(value) : undefined
+  if (by !== undefined && !keysOf[by].includes(key)) {
+    const owner = combinerNames.find((name) => keysOf[name].includes(key))
+    return `"combine.${key}" goes with ${owner}, not with ${by}`
+  }
+  return faultOfText(key, value)
+}
+
+function faultOfBy(value: unknown): string {
+  const must = `"combine.by" must be one of ${quoted(combinerNames)}`
+  if (typeof value !== 'string') return must
+  return `${must}, not "${short(value)}"${hint(value, combinerNames)}`
+}
+
+function faultOfText(key: string, value: unknown): string | undefined {
+  if (typeof value !== 'string') return `"combine.${key}" must be text`
+  if (key === 'with')
+    return value.length > withCharsMax
+      ? `"combine.with" has ${value.length} characters and can have ${withCharsMax}`
+      : undefined
+  if (value.trim() === '') return `"combine.${key}" is empty`
+  if (key === 'model' && readModelName(value) === undefined)
+    return `"combine.model" must be a model name such as "llama3.2"`
+  return undefined
+}
+
+function hint(word: string, known: readonly string[]): string {
+  // Nobody misspells a word into a long text, and the distance to one would take long to find.
+  const meant = word.length > 40 ? undefined : didYouMean(word, known)
+  return meant === undefined ? ` (there are: ${known.join(', ')})` : `, did you mean "${meant}"?`
+}
+
+const quoted = (words: readonly string[]) => words.map((word) => `"${word}"`).join(', ')
+const short = (text: string) => (text.length <= 40 ? text : `${text.slice(0, 40).toWellFormed()}…`)
