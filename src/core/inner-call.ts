@@ -1,0 +1,48 @@
+import type { FailureCode } from './failure.ts'
+import type { Figures } from './observer.ts'
+
+/** A request of our own on behalf of a client: one part of a larger one. It waits and is served like any other. */
+export interface InnerCall {
+  /** For logs and backends: the client's request id with the part's number behind it. */
+  readonly id: string
+  readonly path: '/api/generate' | '/api/chat' | '/api/embed' | '/v1/embeddings'
+  readonly body: Buffer
+  readonly tenant: string
+  readonly priority: 'interactive' | 'normal' | 'batch'
+  readonly labels: readonly string[]
+  readonly work: string
+  /** On the clock's `now`; undefined: no limit. */
+  readonly deadlineMs: number | undefined
+  /** Names of endpoints that must not serve it. */
+  readonly except: ReadonlySet<string>
+  /** Shown each whole frame of the answer as it comes; without it the answer is only given whole, at the end. */
+  readonly onFrames?: (frames: Uint8Array) => void
+}
+
+/** An inner call under way. */
+export interface InnerCallRunning {
+  /** The endpoint that has it, or had it last; '' while it only waits. */
+  readonly backend: string
+  /** When it got its last seat, on the clock's `now`; undefined while it waits. */
+  readonly onSeatSinceMs: number | undefined
+  /** Never rejects: how it went stands in the answer. */
+  readonly answer: Promise<InnerAnswer>
+  /** Nobody wants it any more; the backend is told in the same tick. */
+  cancel(): void
+}
+
+export interface InnerAnswer {
+  /** 499 for a cancelled one. */
+  readonly status: number
+  readonly body: Buffer
+  /** Undefined when a backend's own words are in the body. */
+  readonly code: FailureCode | undefined
+  readonly backend: string
+  readonly attempts: number
+  readonly waitMs: number
+  /** From the seat to the last byte, of the attempt that counts. */
+  readonly servedMs: number
+  readonly figures: Figures | undefined
+}
+
+export type AskInside = (call: InnerCall) => InnerCallRunning
