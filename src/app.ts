@@ -11,12 +11,19 @@ import { Pool } from './pool/pool.ts'
 import { Prober } from './pool/prober.ts'
 import { loadDoor, probeDoor } from './proxy/ask-backend.ts'
 import { BodyBudget } from './proxy/body.ts'
+import { askInside } from './proxy/inner.ts'
 import { lateWire } from './proxy/late-wire.ts'
 import { Loads } from './proxy/loads.ts'
 import { Manager } from './proxy/manage/manager.ts'
 import { netWire } from './proxy/net-wire/net-wire.ts'
 import { Queue } from './proxy/queue.ts'
+import { mustBeServed } from './proxy/refusals.ts'
 import { Server } from './proxy/serve.ts'
+import { TokenEstimator } from './split/cut/tokens-of.ts'
+import { EmbedSplitter } from './split/embed/run.ts'
+import type { SplitDoors } from './split/order.ts'
+import type { SpoolFile } from './split/shelf.ts'
+import { Speeds } from './split/speeds.ts'
 import { createLog, logObserver } from './telemetry/log.ts'
 import { createMetrics, type MetricsSnapshot } from './telemetry/metrics.ts'
 import { severalObservers } from './telemetry/several.ts'
@@ -81,7 +88,10 @@ export async function startApp(settings: Settings, doors: AppDoors = {}): Promis
     dice,
     observer,
     ask: probeDoor(wire, clock, hop),
-    returned: (endpoint) => void manager.payDebts(endpoint),
+    returned: (endpoint) => {
+      embed.forget(endpoint.name)
+      void manager.payDebts(endpoint)
+    },
   })
   const refresh = (endpoint: Parameters<Prober['refresh']>[0]) => prober.refresh(endpoint)
   const queue = new Queue(pool, settings, clock)
@@ -90,6 +100,21 @@ export async function startApp(settings: Settings, doors: AppDoors = {}): Promis
   const shared = { pool, queue, loads, wire, clock, observer, settings, hop, refresh }
   const server = new Server({ ...shared, refreshForUnknown: () => prober.refreshForUnknown() })
   const manager = new Manager(shared)
+  const refreshForUnknown = () => prober.refreshForUnknown()
+  const ask = askInside({ server, clock })
+  const setting = () => settings.embed.split
+  const embed = new EmbedSplitter({ ask, pool, clock, observer, setting })
+  const split: SplitDoors = {
+    ask,
+    pool,
+    clock,
+    dice,
+    observer,
+    speeds: new Speeds(),
+    tokens: new TokenEstimator(),
+    openSpool: () => openSpool(bodies),
+    mustHave: (model, labels) => mustBeServed(model, labels, { pool, refreshForUnknown }),
+  }
 
   function snapshot(): MetricsSnapshot {
     return {
@@ -126,6 +151,8 @@ export async function startApp(settings: Settings, doors: AppDoors = {}): Promis
       server,
       manager,
       bodies,
+      split,
+      embed,
       version,
       demo: doors.demo ?? false,
       metrics: () => metrics.render(),
@@ -172,6 +199,17 @@ export async function startApp(settings: Settings, doors: AppDoors = {}): Promis
     models: () => [...new Set(pool.endpoints.flatMap((each) => [...each.onDisk.keys()]))].sort(),
     stop,
     [Symbol.asyncDispose]: stop,
+  }
+}
+
+async function openSpool(bodies: BodyBudget): Promise<SpoolFile> {
+  const share = bodies.disk()
+  const { path, handle } = await bodies.spoolFile()
+  return {
+    path,
+    handle,
+    grow: (bytes) => share.grow(bytes),
+    [Symbol.dispose]: () => share[Symbol.dispose](),
   }
 }
 

@@ -133,6 +133,18 @@ export const configSchema = z.strictObject({
   }),
   generate: section('The simple address, POST /generate.', {
     timeout: duration().prefault('600s').describe('How long one may take, waiting included.'),
+    commands_instruction: text('text', /^[\s\S]{0,10000}$/)
+      .prefault(
+        'Turn these shell commands into Ansible tasks. Answer with YAML only: a list of tasks, each with a name.',
+      )
+      .describe('Set before "commands" that come without an instruction; "" sets nothing.'),
+  }),
+  embed: section('Batches of embeddings.', {
+    split: choice('off', 'same-class', 'all')
+      .prefault('same-class')
+      .describe(
+        'Whether a batch is spread: over backends that give identical numbers, or also nearly equal ones.',
+      ),
   }),
   manage: section('What commands for the whole fleet do.', {
     pull: pullTargets()

@@ -67,7 +67,11 @@ export function settingsOf(
       budgetShare: retries.budget_share,
       budgetFloor: retries.budget_floor,
     },
-    generate: { timeoutMs: config.generate.timeout },
+    generate: {
+      timeoutMs: config.generate.timeout,
+      commandsInstruction: config.generate.commands_instruction,
+    },
+    embed: { split: config.embed.split },
     manage: { pull: config.manage.pull },
     forwardUnknown: config.forward_unknown,
     passAuthorization: config.pass_authorization,

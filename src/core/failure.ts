@@ -48,7 +48,19 @@ export const failures = {
   not_found: { status: 404, fix: 'See the README for the routes that there are.' },
   method_not_allowed: { status: 405, fix: 'Use the method that the Allow header names.' },
   backend_unknown: { status: 404, fix: 'See GET /queue-status for the names.' },
-  split_not_built: { status: 501, fix: 'Leave "split" out, or set it to false.' },
+  part_too_large: {
+    status: 400,
+    fix: 'Cut finer with a smaller "split.size", or use a model with a larger context.',
+  },
+  input_not_text: { status: 400, fix: 'Send text in UTF-8.' },
+  part_failed: {
+    status: 502,
+    fix: 'Send the request again, or set "on_error" to "partial" for what there is.',
+  },
+  cannot_combine: {
+    status: 502,
+    fix: 'Ask for the form in the instruction, or combine with "concat".',
+  },
   loop: { status: 508, fix: 'Take this proxy out of its own list of backends.' },
   stopping: { status: 503, fix: 'Try again in a moment: the proxy is being restarted.' },
   internal: { status: 500, fix: 'Report the request id.' },

@@ -49,6 +49,43 @@ export interface ExchangeEnded {
   readonly figures: Figures | undefined
 }
 
+/** A split run begins: what will be asked, and in how many parts. */
+export interface SplitStarted {
+  readonly id: string
+  readonly model: string
+  readonly by: string
+  readonly combine: string
+  readonly parts: number
+}
+
+/** One part (or one call that combines) turned: with the run's id this is enough to draw a lane for each backend. */
+export interface PartTurned {
+  readonly id: string
+  /** `part 3`, `reduce 1.2`. */
+  readonly name: string
+  readonly stage: 'map' | 'reduce'
+  readonly state: 'answered' | 'retried' | 'hedged' | 'failed'
+  readonly backend: string
+  /** On the seat. */
+  readonly tookMs: number
+  /** What it weighed, as estimated. */
+  readonly tokens: number
+}
+
+/** How a split run ended. */
+export interface SplitEnded {
+  readonly id: string
+  readonly by: string
+  readonly combine: string
+  readonly outcome: 'ok' | 'partial' | 'failed' | 'cancelled'
+  readonly parts: number
+  readonly wallMs: number
+  /** What all parts took on their seats, one after another. */
+  readonly workMs: number
+  /** The end of the last part after that of the middle one. */
+  readonly stragglerMs: number
+}
+
 /** The list of facts that the house announces. Rooms tell an Observer; they know no logger and no metrics library. */
 export interface Observer {
   exchangeStarted(family: Family, op: Op): void
@@ -59,6 +96,9 @@ export interface Observer {
   breakerTurned(backend: string, model: string | undefined, state: string): void
   backendErred(backend: string, kind: string): void
   loaded(backend: string, model: string, result: 'ok' | 'error' | 'rescued', tookMs: number): void
+  splitStarted(fact: SplitStarted): void
+  partTurned(fact: PartTurned): void
+  splitEnded(fact: SplitEnded): void
   /** Something an operator should read once. */
   noticed(sentence: string, detail?: Readonly<Record<string, unknown>>): void
 }
@@ -75,6 +115,9 @@ export function deafObserver(heard: Partial<Observer> = {}): Observer {
     breakerTurned: nothing,
     backendErred: nothing,
     loaded: nothing,
+    splitStarted: nothing,
+    partTurned: nothing,
+    splitEnded: nothing,
     noticed: nothing,
     ...heard,
   }

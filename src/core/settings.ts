@@ -18,7 +18,12 @@ export interface Settings {
   readonly limits: LimitSettings
   readonly timeouts: TimeoutSettings
   readonly retries: RetrySettings
-  readonly generate: { readonly timeoutMs: number }
+  readonly generate: {
+    readonly timeoutMs: number
+    /** Set before `commands` that come without an instruction; empty: nothing is. */
+    readonly commandsInstruction: string
+  }
+  readonly embed: { readonly split: EmbedSplit }
   readonly manage: { readonly pull: PullTargets }
   /** Unknown paths under /api and /v1 go to one backend instead of getting Ollama's 404. */
   readonly forwardUnknown: boolean
@@ -112,6 +117,9 @@ export type PullTargets =
   | { readonly to: 'all' }
   | { readonly to: 'fit' }
   | { readonly to: 'best'; readonly count: number }
+
+/** Whether batches of embeddings are split, and over which machines: those that give the same numbers, or nearly. */
+export type EmbedSplit = 'off' | 'same-class' | 'all'
 
 export interface TenantSettings {
   /** Who may say who the user is: addresses and CIDR ranges. */

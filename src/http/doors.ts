@@ -8,6 +8,8 @@ import type { Loads } from '../proxy/loads.ts'
 import type { Manager } from '../proxy/manage/manager.ts'
 import type { Queue } from '../proxy/queue.ts'
 import type { Server } from '../proxy/serve.ts'
+import type { EmbedSplitter } from '../split/embed/run.ts'
+import type { SplitDoors } from '../split/order.ts'
 
 /** What the surfaces are handed by the composition root. */
 export interface HttpDoors {
@@ -18,6 +20,8 @@ export interface HttpDoors {
   readonly server: Server
   readonly manager: Manager
   readonly bodies: BodyBudget
+  readonly split: SplitDoors
+  readonly embed: EmbedSplitter
   readonly clock: Clock
   readonly observer: Observer
   /** The name of this proxy in Via; a request that carries it has come round in a loop. */

@@ -4,6 +4,7 @@ import { durationMs } from '../core/duration.ts'
 import { Failure } from '../core/failure.ts'
 import { readModelName } from '../core/model-name.ts'
 import { type Priority, priorities } from '../routing/line.ts'
+import { faultsOfSplit, type SplitWish } from './split-wish.ts'
 
 /** Each kind of value with the one sentence that says what it must be. */
 const text = z.string('must be text')
@@ -14,8 +15,6 @@ const either = <Kinds extends readonly z.ZodType[]>(kinds: Kinds, sentence: stri
 const oneOf = <const Words extends readonly string[]>(words: Words) =>
   z.enum(words, `must be one of ${words.map((word) => `"${word}"`).join(', ')}`)
 
-const combiners = ['concat', 'json', 'yaml', 'reduce', 'vote'] as const
-
 const schema = z.strictObject({
   model: z
     .string({ error: (issue) => (issue.input === undefined ? 'is missing' : 'must be text') })
@@ -25,16 +24,12 @@ const schema = z.strictObject({
   commands: text.optional(),
   input: either([z.string(), z.array(z.unknown())], 'must be text or an array').optional(),
   instruction: text.optional(),
-  split: either(
-    [z.boolean(), z.literal('auto'), map],
-    'must be true, false, "auto" or an object',
-  ).optional(),
-  combine: either(
-    [z.enum(combiners), map],
-    `must be ${combiners.join(', ')}, or an object`,
-  ).optional(),
+  // These two say themselves what is wrong with them.
+  split: z.unknown().optional(),
+  combine: z.unknown().optional(),
   on_error: oneOf(['retry', 'partial']).optional(),
   stream: truth.optional(),
+  dry_run: truth.optional(),
   system: text.optional(),
   format: either([z.literal('json'), map], 'must be "json" or a JSON schema').optional(),
   options: map.optional(),
@@ -63,14 +58,24 @@ export interface GenerateRequest {
   /** Undefined: not said. */
   readonly priority: Priority | undefined
   readonly timeoutMs: number | undefined
-  /** The body of the native call that stands for it. */
-  readonly body: Buffer
+  readonly input: string | readonly unknown[]
+  /** What is set before the input, or before every part of it; '' for nothing. */
+  readonly instruction: string
+  /** The native call that stands for it, but for its prompt and its `stream`. */
+  readonly native: Readonly<Record<string, unknown>>
+  /** Undefined: the input goes out as it is. */
+  readonly split: SplitWish | undefined
+  /** Only the plan of the split is wanted. */
+  readonly dryRun: boolean
 }
 
 const inputs = ['prompt', 'commands', 'input'] as const
 
 /** Throws a Failure that names every fault at once. */
-export function readGenerate(body: Buffer): GenerateRequest {
+export function readGenerate(
+  body: Buffer,
+  { commandsInstruction }: { commandsInstruction: string },
+): GenerateRequest {
   const given = parse(body)
   const checked = schema.safeParse(given)
   const there = inputs.filter((key) => given[key] !== undefined)
@@ -78,43 +83,56 @@ export function readGenerate(body: Buffer): GenerateRequest {
   if (there.length === 0) faults.push('one of "prompt", "commands" and "input" is needed')
   if (there.length > 1)
     faults.push(`only one of ${there.map((key) => `"${key}"`).join(' and ')} can be given`)
+  const wish = faultsOfSplit({ ...given, partial: given['on_error'] === 'partial' })
+  faults.push(...wish.faults)
+  if (given['dry_run'] === true && !wish.split && wish.faults.length === 0)
+    faults.push('"dry_run" shows the plan of a split, so it needs "split"')
   const sentence = faults.join('; ')
   if (hasNoModel(given)) throw new Failure('model_missing', sentence)
   if (faults.length > 0 || !checked.success) throw invalid(sentence)
-  const request = checked.data
-  if (wantsSplit(request.split))
-    throw new Failure('split_not_built', '"split" is not built yet in this version')
 
-  const said = request.prompt ?? request.commands ?? inputText(request.input)
-  if (said === '') throw invalid(`"${there[0]}" is empty`)
-  const {
-    instruction,
-    stream = false,
-    system,
-    format,
-    options,
-    keep_alive,
-    think,
-    images,
-  } = request
-  const native = {
-    model: request.model,
-    prompt: instruction === undefined || instruction === '' ? said : `${instruction}\n\n${said}`,
-    stream,
-    ...(system === undefined ? {} : { system }),
-    ...(format === undefined ? {} : { format }),
-    ...(options === undefined ? {} : { options }),
-    ...(keep_alive === undefined ? {} : { keep_alive }),
-    ...(think === undefined ? {} : { think }),
-    ...(images === undefined ? {} : { images }),
-  }
+  const request = checked.data
+  const input = request.prompt ?? request.commands ?? request.input ?? ''
+  if (input.length === 0) throw invalid(`"${there[0]}" is empty`)
+  const { model, instruction, stream = false, system, format, options } = request
+  const { keep_alive, think, images } = request
+  const standard = request.commands === undefined ? '' : commandsInstruction
   return {
-    model: request.model,
+    model,
     stream,
     priority: request.priority,
     timeoutMs: request.timeout === undefined ? undefined : timeoutOf(request.timeout),
-    body: Buffer.from(JSON.stringify(native)),
+    input,
+    instruction: instruction ?? standard,
+    native: {
+      model,
+      ...(system === undefined ? {} : { system }),
+      ...(format === undefined ? {} : { format }),
+      ...(options === undefined ? {} : { options }),
+      ...(keep_alive === undefined ? {} : { keep_alive }),
+      ...(think === undefined ? {} : { think }),
+      ...(images === undefined ? {} : { images }),
+    },
+    split: wish.split && plainList(wish.split, request.commands !== undefined),
+    dryRun: request.dry_run === true,
   }
+}
+
+/** Commands are a list of lines, whatever they look like. */
+function plainList(wish: SplitWish, commands: boolean): SplitWish {
+  return commands && wish.options.by === undefined
+    ? { ...wish, options: { ...wish.options, by: 'lines' } }
+    : wish
+}
+
+/** The whole of it as one native call. */
+export function nativeBody({ native, instruction, input, stream }: GenerateRequest): Buffer {
+  const prompt = withInstruction(instruction, typeof input === 'string' ? input : lines(input))
+  return Buffer.from(JSON.stringify({ ...native, prompt, stream }))
+}
+
+export function withInstruction(instruction: string, text: string): string {
+  return instruction === '' ? text : `${instruction}\n\n${text}`
 }
 
 const hasNoModel = ({ model }: Readonly<Record<string, unknown>>) =>
@@ -146,14 +164,9 @@ function sayIssue(issue: z.core.$ZodIssue): string {
   return `"${issue.path.join('.')}" ${issue.message}`
 }
 
-function wantsSplit(split: unknown): boolean {
-  return split !== undefined && split !== false
-}
-
 /** An array of items without splitting is one text, an item a line. */
-function inputText(input: string | readonly unknown[] | undefined): string {
-  if (input === undefined || typeof input === 'string') return input ?? ''
-  return input.map((item) => (typeof item === 'string' ? item : JSON.stringify(item))).join('\n')
+function lines(items: readonly unknown[]): string {
+  return items.map((item) => (typeof item === 'string' ? item : JSON.stringify(item))).join('\n')
 }
 
 function timeoutOf(timeout: string | number): number | undefined {

@@ -7,16 +7,22 @@ import { type HeldBody, takeBody } from '../proxy/body.ts'
 import { Exchange } from '../proxy/exchange.ts'
 import type { HttpDoors } from './doors.ts'
 import type { Visit } from './front.ts'
-import { type GenerateRequest, readGenerate } from './generate-request.ts'
+import { type GenerateRequest, nativeBody, readGenerate } from './generate-request.ts'
+import { wholeOf } from './reading.ts'
 import { refuseUnread } from './refuse.ts'
+import { orderOfGenerate } from './split-fields.ts'
+import { SplitSurface } from './split-surface.ts'
+import { mustBeText } from './split-wish.ts'
 import { type Wishes, wishesOf } from './wishes.ts'
 
-/** `POST /generate`: the entry of the seed. One prompt, one answer, errors as problem JSON. */
+/** `POST /generate`: the entry of the seed. A prompt, commands or a large input, one answer, errors as problem JSON. */
 export class GenerateSurface {
   readonly #doors: HttpDoors
+  readonly #split: SplitSurface
 
   constructor(doors: HttpDoors) {
     this.#doors = doors
+    this.#split = new SplitSurface(doors)
   }
 
   async handle(visit: Visit): Promise<void> {
@@ -31,13 +37,18 @@ export class GenerateSurface {
   }
 
   async #generate(visit: Visit): Promise<void> {
-    const { bodies, server, clock } = this.#doors
+    const { bodies, server, clock, settings } = this.#doors
     const wishes = wishesOf(visit.request.headers, visit.arrivedMs)
     using body = await takeBody(visit.request.body, bodies, () => {})
     // This one is read whole, so a spooled body counts against memory as well.
     using share = bodies.memory()
     if (!body.bytes) share.grow(body.size)
-    const request = readGenerate(await wholeOf(body))
+    const bytes = await wholeOf(body)
+    const request = readGenerate(bytes, settings.generate)
+    if (request.split) {
+      mustBeText(bytes, request.input)
+      return await this.#split.handle(visit, this.#splitRequest(visit, wishes, request, body))
+    }
     const exchange = this.#exchange(visit, wishes, request, body)
     await server.serve(exchange, {
       family: 'own',
@@ -48,13 +59,37 @@ export class GenerateSurface {
     })
   }
 
+  #splitRequest(visit: Visit, wishes: Wishes, request: GenerateRequest, body: HeldBody) {
+    const events = visit.request.headers.accept?.includes('text/event-stream') ?? false
+    return {
+      family: 'own' as const,
+      op: 'generate' as const,
+      order: orderOfGenerate(request.native, request.input, request.instruction),
+      wish: request.split!,
+      wishes: { ...wishes, priority: request.priority ?? wishes.priority },
+      form: !request.stream
+        ? ('whole' as const)
+        : events
+          ? ('events' as const)
+          : ('lines' as const),
+      deadlineMs: this.#deadlineMs(visit, wishes, request),
+      dryRun: request.dryRun,
+      body,
+    }
+  }
+
+  #deadlineMs(visit: Visit, wishes: Wishes, request: GenerateRequest): number {
+    const timeoutMs = request.timeoutMs ?? this.#doors.settings.generate.timeoutMs
+    return Math.min(visit.arrivedMs + timeoutMs, wishes.deadlineMs ?? Number.POSITIVE_INFINITY)
+  }
+
   #exchange(visit: Visit, wishes: Wishes, request: GenerateRequest, held: HeldBody): Exchange {
     const found = findRoute('POST', '/api/generate')
     if (found.kind !== 'route')
       throw new Failure('internal', 'the route table has lost /api/generate')
-    const read = readAsk(found.route, scanBody(request.body))
+    const body = nativeBody(request)
+    const read = readAsk(found.route, scanBody(body))
     if (!read.ok) throw new Failure('request_invalid', read.message)
-    const timeoutMs = request.timeoutMs ?? this.#doors.settings.generate.timeoutMs
     return new Exchange(
       {
         id: visit.id,
@@ -63,9 +98,9 @@ export class GenerateSurface {
         path: '/api/generate',
         rawHeaders: ['Content-Type', 'application/json', 'Accept', '*/*'],
         body: {
-          size: request.body.length,
-          bytes: request.body,
-          open: () => request.body,
+          size: body.length,
+          bytes: body,
+          open: () => body,
           // The budget was charged for what the client sent, and this is about as long.
           [Symbol.dispose]: () => held[Symbol.dispose](),
         },
@@ -80,21 +115,11 @@ export class GenerateSurface {
         priority: request.priority ?? wishes.priority ?? 'normal',
         labels: wishes.labels,
         work: wishes.work,
-        deadlineMs: Math.min(
-          visit.arrivedMs + timeoutMs,
-          wishes.deadlineMs ?? Number.POSITIVE_INFINITY,
-        ),
+        deadlineMs: this.#deadlineMs(visit, wishes, request),
         arrivedMs: visit.arrivedMs,
         pinned: undefined,
       },
       visit.client,
     )
   }
-}
-
-async function wholeOf(body: HeldBody): Promise<Buffer> {
-  if (body.bytes) return body.bytes
-  const chunks: Buffer[] = []
-  for await (const chunk of body.open() as AsyncIterable<Buffer>) chunks.push(chunk)
-  return Buffer.concat(chunks)
 }

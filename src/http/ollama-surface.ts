@@ -10,11 +10,14 @@ import { noBody, takeBody } from '../proxy/body.ts'
 import { type Asked, Exchange } from '../proxy/exchange.ts'
 import type { Done, Told } from '../proxy/manage/manager.ts'
 import type { HttpDoors } from './doors.ts'
+import { planEmbedding, serveEmbedding } from './embed-split.ts'
 import type { Visit } from './front.ts'
 import { merged } from './merged.ts'
+import { asksForSplit, serveNativeSplit } from './native-split.ts'
 import { askWithoutModel, readRequest } from './reading.ts'
 import { recorded } from './recorded.ts'
 import { refuse, refuseAsOllama, refuseUnread } from './refuse.ts'
+import { SplitSurface } from './split-surface.ts'
 import { type Wishes, wishesOf } from './wishes.ts'
 
 /** A visit whose wishes have been understood. */
@@ -25,9 +28,11 @@ interface Asking extends Visit {
 /** Ollama's routes, in the three languages that it speaks: read, then handed to the one that does the work. */
 export class OllamaSurface {
   readonly #doors: HttpDoors
+  readonly #split: SplitSurface
 
   constructor(doors: HttpDoors) {
     this.#doors = doors
+    this.#split = new SplitSurface(doors)
   }
 
   async handle(
@@ -39,6 +44,8 @@ export class OllamaSurface {
       if (route.changesFleet) this.#mustBeAdmin(visit)
       // Before the body is taken: a wish that is refused must leave nothing held.
       const wishes = wishesOf(visit.request.headers, visit.arrivedMs)
+      if (route.inference && asksForSplit(visit))
+        return await serveNativeSplit(visit, route, wishes, this.#split, this.#doors)
       await this.#handle({ ...visit, wishes }, route, params)
     } catch (error) {
       refuseUnread(visit, this.#doors, route, error)
@@ -100,7 +107,17 @@ export class OllamaSurface {
     if (!read.ok) return refuseAsOllama(visit, this.#doors, route, read)
     const exchange = this.#exchange(visit, route, read)
     if (read.ask.purpose === 'unload') return await this.#unload(visit, route, exchange)
+    if (read.ask.op === 'embed' && (await this.#spread(visit, route, exchange))) return
     await this.#doors.server.serve(exchange, this.#style(visit, route, read.ask.modelText))
+  }
+
+  /** True: it was a batch of embeddings that several backends have answered together. */
+  async #spread(visit: Asking, route: Route, exchange: Exchange): Promise<boolean> {
+    using batch = await planEmbedding(visit, route, exchange, this.#doors)
+    if (!batch) return false
+    using _body = exchange.asked.body
+    await this.#recorded(visit, exchange, () => serveEmbedding(visit, batch, exchange, this.#doors))
+    return true
   }
 
   async #toOne(visit: Asking, route: Route): Promise<void> {

@@ -35,6 +35,14 @@ export async function readRequest(visit: Visit, route: Route, budget: BodyBudget
   }
 }
 
+/** A held body in one piece; who asks for it has charged a spooled one to the memory budget. */
+export async function wholeOf(body: HeldBody): Promise<Buffer> {
+  if (body.bytes) return body.bytes
+  const chunks: Buffer[] = []
+  for await (const chunk of body.open() as AsyncIterable<Buffer>) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}
+
 /** For what names no model: lists, accounts, unknown paths. */
 export function askWithoutModel(route: Pick<Route, 'family' | 'op' | 'framing'>): Ask {
   return {

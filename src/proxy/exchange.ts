@@ -43,6 +43,8 @@ export class Exchange implements Rostered {
   deaths = 0
   waitMs = 0
   firstByteMs: number | undefined
+  /** When it got its last seat, on the clock's `now`. */
+  seatedMs: number | undefined
   figures: Figures | undefined
   /** The endpoint of the current or the last attempt. */
   backend = ''

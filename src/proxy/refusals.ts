@@ -1,11 +1,12 @@
 import type { Ask } from '../core/ask.ts'
 import { Failure } from '../core/failure.ts'
 import type { Pool } from '../pool/pool.ts'
-import type { Bar } from '../routing/filters.ts'
+import { type Bar, barOf } from '../routing/filters.ts'
+import type { Need } from '../routing/need.ts'
 
 /** Nobody can serve it: which sentence says why, and whether coming back later makes sense. */
 export function sayNobody(
-  ask: Ask,
+  ask: Pick<Ask, 'modelText' | 'name'>,
   bars: ReadonlyMap<string, Bar>,
   { pool }: { pool: Pool },
 ): Failure {
@@ -39,6 +40,38 @@ export function sayNobody(
       { retryAfterS: 5 },
     )
   return new Failure('model_unknown', `model '${ask.modelText}' not found`)
+}
+
+/** Somebody must be there to serve this model, at best after a rest; otherwise a Failure says why nobody is. */
+export async function mustBeServed(
+  model: { readonly text: string; readonly canonical: string; readonly cloud: boolean },
+  labels: readonly string[],
+  { pool, refreshForUnknown }: { pool: Pool; refreshForUnknown: () => Promise<void> },
+): Promise<void> {
+  const need: Need = {
+    model: model.canonical,
+    cloud: model.cloud,
+    capabilities: [],
+    labels,
+    promptTokens: 0,
+    digest: pool.servingDigest(model.canonical),
+    seat: true,
+    work: '',
+    pinned: undefined,
+    not: new Set(),
+  }
+  for (let looks = 0; ; looks++) {
+    const bars = new Map<string, Bar>()
+    for (const endpoint of pool.endpoints) {
+      const bar = barOf(endpoint, endpoint.model(model.canonical), need)
+      if (bar === undefined || bar === 'resting') return
+      bars.set(endpoint.name, bar)
+    }
+    const unknown = [...bars.values()].every((bar) => bar === 'noModel' || bar === 'away')
+    if (looks > 0 || !unknown || pool.endpoints.length === 0)
+      throw sayNobody({ modelText: model.text, name: model }, bars, { pool })
+    await refreshForUnknown()
+  }
 }
 
 function list(names: readonly string[]): string {

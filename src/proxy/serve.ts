@@ -117,6 +117,7 @@ export class Server {
       if (!lease) break
       exchange.backend = lease.endpoint.name
       const takenMs = clock.now()
+      exchange.seatedMs = takenMs
       // Another backend answers it, so the request is no killer.
       const acquitted = () => blamed[Symbol.dispose]()
       answer.onFirstFrame = acquitted

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Observer } from '../core/observer.ts'
+import { splitMetrics } from './split-metrics.ts'
 
 /** Counts of the moment, asked for when somebody scrapes. */
 export interface MetricsSnapshot {
@@ -47,7 +48,7 @@ const modelsMax = 500
 /** Rendering thousands of series takes milliseconds of every stream's time; one text serves all who ask in a second. */
 const renderEveryMs = 1_000
 
-/** Every number that there is, under the names that the documents give. The one module that knows prom-client. */
+/** Every number that there is, under the names that the documents give. Beside `split-metrics`, the one module that knows prom-client. */
 export function createMetrics(
   snapshot: () => MetricsSnapshot,
   build: { version: string; node: string },
@@ -228,6 +229,7 @@ export function createMetrics(
 
   return {
     observer: {
+      ...splitMetrics(registry),
       exchangeStarted: (api, op) => inFlight.inc({ api, op }),
       exchangeEnded(fact) {
         const { family: api, op, backend } = fact

@@ -309,13 +309,6 @@ describe('POST /generate', () => {
     expect((await post('/generate', JSON.stringify(body))).status).toBe(200)
   })
 
-  it('says that split mode is not there yet instead of answering without it', async () => {
-    const body = JSON.stringify({ model: 'llama3.2', commands: 'a\nb', split: true })
-    const answer = await post('/generate', body)
-    expect(answer.status).toBe(501)
-    sentenceIn(answer, 'own', 'split_not_built')
-  })
-
   it('names the method that it wants', async () => {
     const answer = await fetch(`${fleet.url}/generate`)
     expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'POST'])

@@ -1,0 +1,103 @@
+import type { Route } from '../dialects/routes.ts'
+import type { HeldBody } from '../proxy/body.ts'
+import type { Exchange } from '../proxy/exchange.ts'
+import { NotWanted } from '../proxy/queue.ts'
+import { textBytesMin } from '../split/embed/plan.ts'
+import type { PlannedBatch } from '../split/embed/run.ts'
+import type { HttpDoors } from './doors.ts'
+import type { Visit } from './front.ts'
+import { wholeOf } from './reading.ts'
+
+/** Reading a larger body back from its file to look for items costs more than a split could save. */
+const batchBytesMax = 64 * 1_048_576
+
+/** A batch of embeddings that is better spread; undefined: it goes the ordinary way, to one backend. */
+export async function planEmbedding(
+  visit: Visit,
+  route: Route,
+  { asked }: Exchange,
+  { embed, bodies }: Pick<HttpDoors, 'embed' | 'bodies'>,
+): Promise<(PlannedBatch & Disposable) | undefined> {
+  const path = route.path
+  if (path !== '/api/embed' && path !== '/v1/embeddings') return undefined
+  const small = asked.ask.textBytes < textBytesMin
+  if (small || visit.request.headers['content-encoding'] !== undefined) return undefined
+  const body = await inMemory(asked.body, bodies)
+  if (!body) return undefined
+  const { id, ask, tenant, priority, labels, work, deadlineMs } = asked
+  const planned = embed.plan({
+    id,
+    path,
+    body: body.bytes,
+    ask,
+    tenant,
+    priority,
+    labels,
+    work,
+    deadlineMs,
+    except: new Set(),
+  })
+  if (planned) return { ...planned, [Symbol.dispose]: () => body[Symbol.dispose]() }
+  body[Symbol.dispose]()
+  return undefined
+}
+
+/** The joined answer, as one server would have given it; resolves with its status. */
+export async function serveEmbedding(
+  visit: Visit,
+  batch: PlannedBatch,
+  exchange: Exchange,
+  { embed }: Pick<HttpDoors, 'embed'>,
+): Promise<number> {
+  const { client } = exchange
+  const left = new AbortController()
+  exchange.onEnd(() => left.abort())
+  const { status, contentType, body, backend, parts } = await embed.run(batch, left.signal)
+  if (status === 499 || client.left) throw new NotWanted()
+  const length = body.reduce((sum, piece) => sum + piece.length, 0)
+  client.head(status, [
+    'Content-Type',
+    contentType,
+    'Content-Length',
+    String(length),
+    'X-Request-Id',
+    visit.id,
+    ...(backend === '' ? [] : ['X-Chasqui-Backend', backend]),
+    ...(status === 200 ? ['X-Chasqui-Split', partsSaid(parts)] : []),
+    ...visit.headers,
+  ])
+  for (const piece of body) {
+    if (client.write(piece)) continue
+    await new Promise<void>((resolve) => {
+      client.onDrain(resolve)
+      client.onLeft(resolve)
+    })
+  }
+  client.end()
+  return status
+}
+
+/** `parts=7; den=4; attic=3`: what no field of the answer could say without changing it. */
+function partsSaid(parts: Readonly<Record<string, number>>): string {
+  const entries = Object.entries(parts)
+  const sum = entries.reduce((total, [, count]) => total + count, 0)
+  return [`parts=${sum}`, ...entries.map(([name, count]) => `${name}=${count}`)].join('; ')
+}
+
+/** A body in a file is read back, charged to the memory budget until it is disposed of. */
+async function inMemory(
+  body: HeldBody,
+  bodies: HttpDoors['bodies'],
+): Promise<({ bytes: Buffer } & Disposable) | undefined> {
+  if (body.bytes) return { bytes: body.bytes, [Symbol.dispose]() {} }
+  if (body.size > batchBytesMax) return undefined
+  const share = bodies.memory()
+  try {
+    share.grow(body.size)
+    return { bytes: await wholeOf(body), [Symbol.dispose]: () => share[Symbol.dispose]() }
+  } catch {
+    // No room to look at it: whole, it needs none.
+    share[Symbol.dispose]()
+    return undefined
+  }
+}

@@ -1,0 +1,194 @@
+import type { Clock } from '../core/clock.ts'
+import { type FailureCode, failures } from '../core/failure.ts'
+import type { AskInside, InnerAnswer, InnerCall, InnerCallRunning } from '../core/inner-call.ts'
+import { readAsk } from '../dialects/ask.ts'
+import { modelNotFoundText } from '../dialects/errors.ts'
+import { findRoute, type Route } from '../dialects/routes.ts'
+import { scanBody } from '../dialects/scan.ts'
+import type { ClientSide } from './client-side.ts'
+import { Exchange } from './exchange.ts'
+import type { Server } from './serve.ts'
+
+export interface InnerDoors {
+  readonly server: Server
+  readonly clock: Clock
+}
+
+/**
+ * Requests of our own on behalf of a client, as ordinary exchanges: they wait in the same queue, are judged, retried
+ * and told like any other, and only their answer stays in this process. Its body was charged to the budget when the
+ * client sent it; a part is a piece of that.
+ */
+export function askInside(doors: InnerDoors): AskInside {
+  return (call) => new Inner(call, doors)
+}
+
+class Inner implements InnerCallRunning {
+  readonly answer: Promise<InnerAnswer>
+  readonly #exchange: Exchange
+  readonly #client: InnerClient
+  readonly #clock: Clock
+
+  constructor(call: InnerCall, { server, clock }: InnerDoors) {
+    this.#clock = clock
+    const route = routeOf(call.path)
+    const read = readAsk(route, scanBody(call.body))
+    if (!read.ok) throw new Error(`a part that Ollama would refuse: ${read.message}`)
+    this.#client = new InnerClient(call.onFrames)
+    // Problem JSON carries a code that the caller can act on; a batch of embeddings passes the family's own words on.
+    const family = route.op === 'embed' ? route.family : 'own'
+    this.#exchange = new Exchange(
+      {
+        id: call.id,
+        ask: { ...read.ask, family },
+        method: 'POST',
+        path: call.path,
+        rawHeaders: ['Content-Type', 'application/json', 'Accept', '*/*'],
+        body: {
+          size: call.body.length,
+          bytes: call.body,
+          open: () => call.body,
+          [Symbol.dispose]() {},
+        },
+        tenant: call.tenant,
+        priority: call.priority,
+        labels: call.labels,
+        work: call.work,
+        pinned: undefined,
+        deadlineMs: call.deadlineMs,
+        arrivedMs: clock.now(),
+      },
+      this.#client,
+    )
+    for (const name of call.except) this.#exchange.tried.add(name)
+    this.answer = this.#served(server, {
+      family,
+      op: route.op,
+      modelUnknownText: modelNotFoundText(route, read.ask.modelText),
+      headers: [],
+      now: () => clock.now(),
+    })
+  }
+
+  get backend(): string {
+    return this.#exchange.backend
+  }
+
+  get onSeatSinceMs(): number | undefined {
+    return this.#exchange.seatedMs
+  }
+
+  cancel(): void {
+    this.#client.leave()
+  }
+
+  async #served(server: Server, style: Parameters<Server['serve']>[1]): Promise<InnerAnswer> {
+    const exchange = this.#exchange
+    await server.serve(exchange, style)
+    const { left, whole, body } = this.#client
+    const status = left ? 499 : whole ? this.#client.status : failures.answer_cut.status
+    const { seatedMs } = exchange
+    return {
+      status,
+      body,
+      code: whole ? codeIn(status, body) : 'answer_cut',
+      backend: exchange.backend,
+      attempts: exchange.attempts.length,
+      waitMs: exchange.waitMs,
+      servedMs: seatedMs === undefined ? 0 : this.#clock.now() - seatedMs,
+      figures: exchange.figures,
+    }
+  }
+}
+
+/** The client's end of an inner call: it reads as fast as we write, and leaves when it is told to. */
+class InnerClient implements ClientSide {
+  left = false
+  started = false
+  status = 499
+  bytesOut = 0
+  /** False: the answer was broken off where no line could say so. */
+  whole = true
+  readonly #onFrames: ((frames: Uint8Array) => void) | undefined
+  readonly #chunks: Uint8Array[] = []
+  #leftListeners: (() => void)[] = []
+  #over = false
+
+  constructor(onFrames: ((frames: Uint8Array) => void) | undefined) {
+    this.#onFrames = onFrames
+  }
+
+  get body(): Buffer {
+    return this.#chunks.length === 1 ? asBuffer(this.#chunks[0]!) : Buffer.concat(this.#chunks)
+  }
+
+  onLeft(act: () => void): void {
+    if (this.left) act()
+    else this.#leftListeners.push(act)
+  }
+
+  leave(): void {
+    if (this.left || this.#over) return
+    this.left = true
+    for (const listener of this.#leftListeners.splice(0)) listener()
+  }
+
+  head(status: number): void {
+    if (this.left) return
+    this.status = status
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.left) return true
+    this.started = true
+    this.bytesOut += bytes.length
+    if (this.#onFrames && this.status < 300) this.#onFrames(bytes)
+    else this.#chunks.push(bytes)
+    return true
+  }
+
+  onDrain(act: () => void): void {
+    act()
+  }
+
+  end(bytes?: Uint8Array): void {
+    if (bytes && bytes.length > 0) this.write(bytes)
+    this.#over = true
+  }
+
+  answer(status: number, _rawHeaders: readonly string[], body: Uint8Array): void {
+    this.head(status)
+    this.end(body)
+  }
+
+  /** Its request was whole from the beginning. */
+  answerEarly(status: number, rawHeaders: readonly string[], body: Uint8Array): void {
+    this.answer(status, rawHeaders, body)
+  }
+
+  cut(): void {
+    this.#over = true
+    this.whole = false
+  }
+}
+
+function routeOf(path: InnerCall['path']): Route {
+  const found = findRoute('POST', path)
+  if (found.kind !== 'route') throw new Error(`the route table has lost ${path}`)
+  return found.route
+}
+
+/** Where our own words refuse, their code; undefined for what a backend said itself, and for answers. */
+function codeIn(status: number, body: Buffer): FailureCode | undefined {
+  if (status < 300) return undefined
+  try {
+    const { code } = JSON.parse(body.toString('utf8')) as { code?: string }
+    return code !== undefined && Object.hasOwn(failures, code) ? (code as FailureCode) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
