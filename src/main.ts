@@ -23,5 +23,7 @@ enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/chasqui', impor
 const { runCli } = await import('./cli/program.ts')
 
 process.exitCode = await runCli(process.argv.slice(2), process.env, version)
+// A pipe takes 64 KiB at once: what is still on its way would be lost.
+await new Promise<void>((resolve) => process.stdout.write('', () => resolve()))
 // A stray handle must not keep a stopped process: what had to be finished has been awaited.
 process.exit()

@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { exit } from './exit-codes.ts'
+import type { SplitFlags } from './split-flags.ts'
 
 /** Every command; each loads its own code only when it is called, so that starting stays quick. */
 export async function runCli(
@@ -49,6 +50,13 @@ export async function runCli(
       const { proxyUrl } = await import('./remote.ts')
       code = await status(proxyUrl(options.url, env), options.json === true, env)
     })
+
+  splitOptions(program.command('split [files...]')).action(
+    async (files: string[], flags: SplitFlags) => {
+      const { split } = await import('./split.ts')
+      code = await split(files, flags, env)
+    },
+  )
 
   const backend = program.command('backend').description('one backend of the running proxy')
   for (const [verb, summary] of [
@@ -140,6 +148,58 @@ function servingOptions(command: Command): Command {
     )
 }
 
+function splitOptions(command: Command): Command {
+  return command
+    .description(
+      'ask about large texts (files, or what is piped in) in parts, on all backends at once',
+    )
+    .option('--model <name>', 'who answers the parts')
+    .option('--ask <text>', 'what to do with the text; set before every part')
+    .option(
+      '--by <way>',
+      'lines, paragraphs, sentences, tokens, markdown, code, records, items or auto (default: what suits the file)',
+    )
+    .addOption(
+      new Option('--size <number>', 'units a part at most: lines, records, tokens …').argParser(
+        wholeNumber,
+      ),
+    )
+    .addOption(
+      new Option('--overlap <number>', 'units of the part before, sent again').argParser(
+        noneOrMore,
+      ),
+    )
+    .addOption(
+      new Option('--max-parallel <number>', 'parts at once (default: as seats allow)').argParser(
+        wholeNumber,
+      ),
+    )
+    .option('--language <name>', 'of code (default: by the ending of the file)')
+    .option('--combine <way>', 'concat, json, yaml, reduce, vote, or a JSON object')
+    .option('--instruction <text>', 'how a model makes one answer of all (--combine reduce)')
+    .addOption(
+      new Option('--on-error <what>', 'a part that fails ends it, or is marked').choices([
+        'retry',
+        'partial',
+      ]),
+    )
+    .option('--system <text>', 'system message of every part')
+    .option('--format <what>', 'json, or a file with a JSON schema')
+    .addOption(
+      new Option('--priority <class>', 'before or behind others (default batch)').choices([
+        'interactive',
+        'normal',
+        'batch',
+      ]),
+    )
+    .option('--timeout <duration>', 'for the whole of one file, such as 30m')
+    .option('-o, --output <file>', 'the answer goes there, not to stdout')
+    .option('--json', 'one JSON object for each file')
+    .option('--dry-run', 'show the plan; no backend is asked')
+    .option('--quiet', 'say nothing but what went wrong')
+    .option('--url <url>', 'of the proxy')
+}
+
 function serveOptions({ config, listen, backend, slots, makeAdminToken }: ServingFlags) {
   return { config, listen, backends: backend, slots, makeAdminToken }
 }
@@ -149,4 +209,8 @@ function wholeNumber(text: string): number {
   if (!Number.isInteger(number) || number < 1)
     throw new InvalidArgumentError('a whole number from 1 on')
   return number
+}
+
+function noneOrMore(text: string): number {
+  return text === '0' ? 0 : wholeNumber(text)
 }

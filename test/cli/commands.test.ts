@@ -49,7 +49,17 @@ describe('a command line that is wrong', () => {
   it('is no reason to print help on stderr when help was asked for', async () => {
     const [help, version] = await Promise.all([runCommand(['--help']), runCommand(['--version'])])
     expect(help).toMatchObject({ code: 0, stderr: '' })
-    for (const name of ['start', 'up', 'demo', 'simulate', 'status', 'backend', 'config', 'ping'])
+    for (const name of [
+      'start',
+      'up',
+      'demo',
+      'simulate',
+      'split',
+      'status',
+      'backend',
+      'config',
+      'ping',
+    ])
       expect(help.stdout).toMatch(new RegExp(`^  ${name}\\b`, 'm'))
     expect(version).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) })
   })

@@ -36,7 +36,7 @@ export async function cutText(
 
 /** Whether a part ends where a line does, so that a line break is set between the answers to two of them. */
 export function isLineLike(name: SplitterName): boolean {
-  return name === 'lines' || name === 'records'
+  return name !== 'sentences' && name !== 'tokens'
 }
 
 /** What a text is shows within so many UTF-16 units. */

@@ -48,6 +48,7 @@ describe('the splitter that suits a text', () => {
 describe('answers to parts', () => {
   it('stand on lines of their own where the parts do', () => {
     const names = ['lines', 'records', 'paragraphs', 'tokens', 'items'] as const
-    expect(names.filter(isLineLike)).toEqual(['lines', 'records'])
+    expect(names.filter((name) => !isLineLike(name))).toEqual(['tokens'])
+    expect(isLineLike('sentences')).toBe(false)
   })
 })
