@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { Observer } from '../core/observer.ts'
+import type { ExchangeEnded, Observer } from '../core/observer.ts'
+import { type Spread, Spreads, Tallies, type Tally } from './series.ts'
 import { splitMetrics } from './split-metrics.ts'
 
 /** Counts of the moment, asked for when somebody scrapes. */
@@ -48,7 +49,19 @@ const modelsMax = 500
 /** Rendering thousands of series takes milliseconds of every stream's time; one text serves all who ask in a second. */
 const renderEveryMs = 1_000
 
-/** Every number that there is, under the names that the documents give. Beside `split-metrics`, the one module that knows prom-client. */
+/** Where an exchange is counted. */
+interface Rows {
+  readonly inFlight: Tally
+  readonly requests: Tally
+  readonly bodyIn: Spread
+  readonly bodyOut: Spread
+  readonly waited: Spread
+  readonly served: Spread
+  firstToken: Spread | undefined
+  tokens: { readonly prompt: Tally; readonly completion: Tally } | undefined
+}
+
+/** Every number that there is, under the names that the documents give. Those of split mode stand beside it. */
 export function createMetrics(
   snapshot: () => MetricsSnapshot,
   build: { version: string; node: string },
@@ -68,36 +81,47 @@ export function createMetrics(
     { version: build.version, node: build.node },
     1,
   )
-  const requests = counter('chasqui_requests_total', 'Finished requests', [
-    'api',
-    'op',
-    'model',
-    'backend',
-    'outcome',
-  ])
-  const inFlight = gauge('chasqui_requests_in_flight', 'Accepted, not finished', ['api', 'op'])
-  const bodyIn = histogram(
+  const requests = new Tallies(
+    'counter',
+    'chasqui_requests_total',
+    'Finished requests',
+    ['api', 'op', 'model', 'backend', 'outcome'],
+    registry,
+  )
+  const inFlight = new Tallies(
+    'gauge',
+    'chasqui_requests_in_flight',
+    'Accepted, not finished',
+    ['api', 'op'],
+    registry,
+  )
+  const bodyIn = new Spreads(
+    sizeBuckets,
     'chasqui_request_body_bytes',
     'Sizes of requests',
     ['api', 'op'],
-    sizeBuckets,
+    registry,
   )
-  const bodyOut = histogram(
+  const bodyOut = new Spreads(
+    sizeBuckets,
     'chasqui_response_body_bytes',
     'Sizes of answers',
     ['api', 'op'],
-    sizeBuckets,
+    registry,
   )
-  const tokens = counter('chasqui_tokens_total', 'Counts from the backends', [
-    'type',
-    'model',
-    'backend',
-  ])
-  const waited = histogram(
+  const tokens = new Tallies(
+    'counter',
+    'chasqui_tokens_total',
+    'Counts from the backends',
+    ['type', 'model', 'backend'],
+    registry,
+  )
+  const waited = new Spreads(
+    durationBuckets,
     'chasqui_queue_wait_seconds',
     'Wait before a seat',
     ['model', 'priority'],
-    durationBuckets,
+    registry,
   )
   const rejected = counter('chasqui_queue_rejected_total', 'Turned away', ['reason'])
   const retries = counter('chasqui_retries_total', 'Attempts after the first', [
@@ -127,17 +151,19 @@ export function createMetrics(
     durationBuckets,
   )
   const genai = ['gen_ai_operation_name', 'gen_ai_provider_name', 'gen_ai_request_model']
-  const served = histogram(
+  const served = new Spreads(
+    durationBuckets,
     'gen_ai_server_request_duration_seconds',
     "The caller's view, first byte in to last byte out",
     [...genai, 'error_type'],
-    durationBuckets,
+    registry,
   )
-  const firstToken = histogram(
+  const firstToken = new Spreads(
+    firstTokenBuckets,
     'gen_ai_server_time_to_first_token_seconds',
     "The caller's wait for the first token",
     genai,
-    firstTokenBuckets,
+    registry,
   )
 
   const depth = gauge('chasqui_queue_depth', 'Waiting now', ['model'])
@@ -225,37 +251,62 @@ export function createMetrics(
     }
   }
 
+  /** All rows that an exchange of one kind counts in: found once, and by one key from then on. */
+  const rows = new Map<string, Rows>()
+  function rowsOf(fact: ExchangeEnded, model: string): Rows {
+    const { family, op, backend, ending, priority } = fact
+    const key = `${family} ${op} ${ending} ${priority} ${backend} ${model}`
+    let found = rows.get(key)
+    if (!found) {
+      const about = [operationOf(op), 'ollama', model] as const
+      found = {
+        inFlight: inFlight.row(family, op),
+        requests: requests.row(family, op, model, backend, ending),
+        bodyIn: bodyIn.row(family, op),
+        bodyOut: bodyOut.row(family, op),
+        waited: waited.row(model, priority),
+        served: served.row(...about, ending === 'ok' ? '' : ending),
+        firstToken: undefined,
+        tokens: undefined,
+      }
+      rows.set(key, found)
+    }
+    // Made with the first number for them: a series of zeros would say that there was something to count.
+    if (fact.firstByteMs !== undefined)
+      found.firstToken ??= firstToken.row(operationOf(op), 'ollama', model)
+    if (fact.figures)
+      found.tokens ??= {
+        prompt: tokens.row('prompt', model, backend),
+        completion: tokens.row('completion', model, backend),
+      }
+    return found
+  }
+
   let rendered: { atMs: number; text: Promise<string> } | undefined
 
   return {
     observer: {
       ...splitMetrics(registry),
-      exchangeStarted: (api, op) => inFlight.inc({ api, op }),
+      exchangeStarted(api, op) {
+        inFlight.row(api, op).value++
+      },
       exchangeEnded(fact) {
-        const { family: api, op, backend } = fact
         // A name that nobody served is only a word of the client's: it earns no series of its own.
         const model = fact.ending === 'ok' ? listed(fact.model) : modelLabel(fact.model)
-        inFlight.dec({ api, op })
-        requests.inc({ api, op, model, backend, outcome: fact.ending })
-        bodyIn.observe({ api, op }, fact.bytesIn)
-        bodyOut.observe({ api, op }, fact.bytesOut)
-        waited.observe({ model, priority: fact.priority }, fact.waitMs / 1_000)
+        const row = rowsOf(fact, model)
+        row.inFlight.value--
+        row.requests.value++
+        row.bodyIn.observe(fact.bytesIn)
+        row.bodyOut.observe(fact.bytesOut)
+        row.waited.observe(fact.waitMs / 1_000)
+        row.served.observe(fact.totalMs / 1_000)
+        if (fact.firstByteMs !== undefined) row.firstToken?.observe(fact.firstByteMs / 1_000)
+        if (fact.figures && row.tokens) {
+          row.tokens.prompt.value += fact.figures.promptTokens
+          row.tokens.completion.value += fact.figures.outputTokens
+        }
         const reason = rejectedFor[fact.code ?? '']
         if (reason !== undefined) rejected.inc({ reason })
-        if (fact.figures) {
-          tokens.inc({ type: 'prompt', model, backend }, fact.figures.promptTokens)
-          tokens.inc({ type: 'completion', model, backend }, fact.figures.outputTokens)
-        }
-        const labels = {
-          gen_ai_operation_name: operationOf(op),
-          gen_ai_provider_name: 'ollama',
-          gen_ai_request_model: model,
-        }
-        served.observe(
-          { ...labels, error_type: fact.ending === 'ok' ? '' : fact.ending },
-          fact.totalMs / 1_000,
-        )
-        if (fact.firstByteMs !== undefined) firstToken.observe(labels, fact.firstByteMs / 1_000)
       },
       retried: (backend, reason) => retries.inc({ reason, from_backend: backend }),
       probed: (backend, tookMs) => probeTook.observe({ backend }, tookMs / 1_000),
