@@ -162,8 +162,11 @@ function eventsOf(bytes: Buffer): ServerEvent[] {
   return events
 }
 
+const openBrace = 0x7b
+
 /** No JSON text has a line that begins like this, since line ends in strings are written as escapes. */
 function looksLikeEvents(bytes: Buffer): boolean {
+  if (bytes[0] === openBrace) return bytes.includes('\ndata:')
   return (
     /^\s*(data|event|id|retry)?:/.test(bytes.toString('latin1', 0, 64)) || bytes.includes('\ndata:')
   )

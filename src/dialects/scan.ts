@@ -86,8 +86,8 @@ export class BodyScanner {
   #rootKind: JsonKind | undefined
 
   /** One entry per open bracket: is it an object, and what do its strings mean. */
-  #isObject: Uint8Array = new Uint8Array(64)
-  #marks: Uint8Array = new Uint8Array(64)
+  #isObject = [false]
+  #marks = [0]
   #depth = 0
   /** The marks of the value that comes next. */
   #mark = 0
@@ -257,11 +257,7 @@ export class BodyScanner {
   #open(byte: number, from: number, isObject: boolean): number {
     const depth = this.#depth + 1
     if (depth > depthMax) return this.#fail(byte, 'exceeded max depth')
-    if (depth >= this.#marks.length) {
-      this.#isObject = grown(this.#isObject)
-      this.#marks = grown(this.#marks)
-    }
-    this.#isObject[depth] = isObject ? 1 : 0
+    this.#isObject[depth] = isObject
     this.#marks[depth] = this.#mark
     this.#depth = depth
     this.#at = isObject ? at.firstKey : at.firstElement
@@ -276,7 +272,7 @@ export class BodyScanner {
 
   #afterValue(bytes: Buffer, from: number, byte: number): number {
     if (isSpace(byte)) return from + 1
-    const inObject = this.#isObject[this.#depth] === 1
+    const inObject = this.#isObject[this.#depth] === true
     if (byte === 0x2c) {
       this.#mark = this.#marks[this.#depth]!
       this.#at = inObject ? at.key : at.value
@@ -500,12 +496,6 @@ function endsNumber(place: At): boolean {
   )
 }
 
-function grown(stack: Uint8Array): Uint8Array {
-  const larger = new Uint8Array(stack.length * 2)
-  larger.set(stack)
-  return larger
-}
-
 /** Scans a body that is already whole. */
 export function scanBody(body: Uint8Array): ScanResult {
   const scanner = new BodyScanner()
@@ -513,10 +503,15 @@ export function scanBody(body: Uint8Array): ScanResult {
   return scanner.end()
 }
 
+/** What must be decoded, or is no JSON. */
+const notPlain = /[\\\u0000-\u001f]/
+
 /** The string at a key, as Go would hold it: `''` when there is none. A null does not clear a string. */
 export function textOf(facts: BodyFacts, key: ScanKey): string {
   const value = facts.values.get(key)
   if (value?.kind !== 'string' || value.text === undefined) return ''
+  // Nearly every name is written as it is.
+  if (!notPlain.test(value.text)) return value.text.slice(1, -1)
   try {
     return String(JSON.parse(value.text)).toWellFormed()
   } catch {

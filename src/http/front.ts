@@ -142,8 +142,11 @@ export class FrontDoor {
   }
 
   #isOurs(path: string): boolean {
-    const [, first = '', second = ''] = path.split('/', 3)
-    return this.#ours.has(first === 'api' ? `api/${second}` : first)
+    const firstEnd = path.indexOf('/', 1)
+    const first = path.slice(1, firstEnd < 0 ? undefined : firstEnd)
+    if (first !== 'api' || firstEnd < 0) return this.#ours.has(first)
+    const secondEnd = path.indexOf('/', firstEnd + 1)
+    return this.#ours.has(path.slice(1, secondEnd < 0 ? undefined : secondEnd))
   }
 
   #plain(visit: Visit, status: number, text: string, more: readonly string[] = []): void {

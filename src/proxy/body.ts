@@ -131,15 +131,17 @@ export async function takeBody(
   const declared = declaredBytes ?? 0
   if (declared > bodyBytesMax) throw tooLarge(bodyBytesMax)
 
+  if (declared > 0 && declared <= bodyInMemoryBytesMax)
+    return await takeSmall(arriving, budget, see)
+
   // Reserved as a whole where the length is known: half a body that must then be refused helps nobody.
   const memory = budget.memory()
   const disk = budget.disk()
   try {
-    if (declared > bodyInMemoryBytesMax) disk.grow(declared)
-    else if (declared > 0) memory.grow(declared)
+    if (declared > 0) disk.grow(declared)
     const chunks: Buffer[] = []
     let size = 0
-    let spool = declared > bodyInMemoryBytesMax ? new Spool(budget) : undefined
+    let spool = declared > 0 ? new Spool(budget) : undefined
     try {
       await arriving.each((chunk) => {
         size += chunk.length
@@ -178,6 +180,51 @@ export async function takeBody(
     memory[Symbol.dispose]()
     disk[Symbol.dispose]()
     throw error
+  }
+}
+
+/** Nearly every body: its length is known, and memory has room for it. */
+async function takeSmall(
+  arriving: ArrivingBody,
+  budget: BodyBudget,
+  see: (chunk: Buffer) => void,
+): Promise<HeldBody> {
+  const share = budget.memory()
+  share.grow(arriving.declaredBytes ?? 0)
+  try {
+    const chunks: Buffer[] = []
+    const taken = arriving.each((chunk) => {
+      see(chunk)
+      chunks.push(chunk)
+      return undefined
+    })
+    if (taken !== undefined) await taken
+    return new BytesHeld(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks), share)
+  } catch (error) {
+    share[Symbol.dispose]()
+    throw error
+  }
+}
+
+class BytesHeld implements HeldBody {
+  readonly bytes: Buffer
+  readonly #share: Share
+
+  constructor(bytes: Buffer, share: Share) {
+    this.bytes = bytes
+    this.#share = share
+  }
+
+  get size(): number {
+    return this.bytes.length
+  }
+
+  open(): Buffer {
+    return this.bytes
+  }
+
+  [Symbol.dispose](): void {
+    this.#share[Symbol.dispose]()
   }
 }
 

@@ -36,7 +36,7 @@ export class Exchange implements Rostered {
   readonly asked: Asked
   readonly client: ClientSide
   readonly attempts: { backend: string; outcome: Outcome }[] = []
-  readonly tried = new Set<string>()
+  #tried: Set<string> | undefined
   /** Among those that run. */
   place = -1
   /** Runners that died under it. */
@@ -49,7 +49,7 @@ export class Exchange implements Rostered {
   /** The endpoint of the current or the last attempt. */
   backend = ''
   #endedBy: EndedBy | undefined
-  #enders = new Set<() => void>()
+  #enders: (() => void)[] | undefined
 
   constructor(asked: Asked, client: ClientSide) {
     this.asked = asked
@@ -75,8 +75,26 @@ export class Exchange implements Rostered {
   /** Calls back when the exchange is over from the client's side; disposing the handle forgets the callback. */
   onEnd(act: () => void): Disposable {
     if (this.#endedBy) act()
-    else this.#enders.add(act)
-    return { [Symbol.dispose]: () => void this.#enders.delete(act) }
+    else {
+      this.#enders ??= []
+      this.#enders.push(act)
+    }
+    return { [Symbol.dispose]: () => this.#forget(act) }
+  }
+
+  #forget(act: () => void): void {
+    const at = this.#enders?.indexOf(act) ?? -1
+    if (at >= 0) this.#enders!.splice(at, 1)
+  }
+
+  /** Endpoints that have failed it already. */
+  get tried(): ReadonlySet<string> {
+    return this.#tried ?? nobody
+  }
+
+  hasTried({ name }: { readonly name: string }): void {
+    this.#tried ??= new Set()
+    this.#tried.add(name)
   }
 
   need(digest: string | undefined, bytesPerToken: number): Need {
@@ -98,10 +116,13 @@ export class Exchange implements Rostered {
   #end(by: EndedBy): void {
     if (this.#endedBy) return
     this.#endedBy = by
-    for (const act of [...this.#enders]) act()
-    this.#enders.clear()
+    const enders = this.#enders ?? []
+    this.#enders = undefined
+    for (const act of enders) act()
   }
 }
+
+const nobody: ReadonlySet<string> = new Set()
 
 /** Everything else is answered beside a running model, or before there is one. */
 const takesSeat: ReadonlySet<string> = new Set([

@@ -10,7 +10,11 @@ const bansMax = 1_000
 export class Poison {
   readonly #bans = new Map<string, number>()
 
-  /** Cheap while nothing is banned: nothing is hashed then. */
+  /** Something may be banned; nothing is hashed while nothing is. */
+  get any(): boolean {
+    return this.#bans.size > 0
+  }
+
   async isBanned(model: string, body: HeldBody, nowMs: number): Promise<boolean> {
     if (this.#bans.size === 0) return false
     for (const [key, untilMs] of this.#bans) {

@@ -111,6 +111,13 @@ export class Queue {
     this.#serviceMs.add(tookMs)
   }
 
+  /** A seat that is free for this exchange at this moment; undefined: `lease` knows what there is to wait for. */
+  leaseNow(exchange: Exchange): Lease | undefined {
+    if (this.#walkDue && this.#line.size > 0) return undefined
+    const now = this.#tryNow(this.#needOf(exchange), 'newcomer')
+    return now.kind === 'taken' ? now.lease : undefined
+  }
+
   /**
    * A seat for this exchange, now or when one comes free. Throws NobodyCan, NotWanted, or a Failure when the queue is
    * full or the wait too long.

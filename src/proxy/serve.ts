@@ -50,19 +50,31 @@ export class Server {
   }
 
   async serve(exchange: Exchange, style: AnswerStyle): Promise<Ending> {
-    const { observer, clock } = this.#doors
+    const { observer } = this.#doors
     const { asked } = exchange
     const answer = new Answer(exchange, style)
     observer.exchangeStarted(asked.ask.family, asked.ask.op)
-    using _body = asked.body
-    using _deadline = this.#deadline(exchange)
+    const deadline = this.#deadline(exchange)
     this.#running.add(exchange)
+    // Not `using`: on the path of every request each one costs some microseconds.
     try {
-      await this.#carry(exchange, answer)
-    } catch (error) {
-      answer.failed(asFailure(error, exchange, observer))
+      try {
+        await this.#carry(exchange, answer)
+      } catch (error) {
+        answer.failed(asFailure(error, exchange, observer))
+      }
+      this.#running.delete(exchange)
+      this.#tell(exchange, answer)
+      return answer.result.ending
+    } finally {
+      deadline?.[Symbol.dispose]()
+      asked.body[Symbol.dispose]()
     }
-    this.#running.delete(exchange)
+  }
+
+  #tell(exchange: Exchange, answer: Answer): void {
+    const { observer, clock } = this.#doors
+    const { asked } = exchange
     const { ending, status, code } = answer.result
     observer.exchangeEnded({
       id: asked.id,
@@ -86,7 +98,6 @@ export class Server {
       bytesOut: exchange.client.bytesOut,
       figures: exchange.figures,
     })
-    return ending
   }
 
   /** Ends what still runs with one error in the client's own format. */
@@ -100,31 +111,29 @@ export class Server {
     const { asked } = exchange
     const model = asked.ask.name.canonical
     this.#budget.earn()
-    if (await this.#poison.isBanned(model, asked.body, clock.now())) throw poisoned()
+    if (this.#poison.any && (await this.#poison.isBanned(model, asked.body, clock.now())))
+      throw poisoned()
     /** A runner's death is only held against its backend when the request turns out not to be the killer. */
     let suspected: { endpoint: Endpoint; outcome: Outcome } | undefined
-    using blamed = {
-      [Symbol.dispose]() {
-        suspected?.endpoint.judge(model, suspected.outcome, 'bad')
-        suspected = undefined
-      },
+    const blame = () => {
+      suspected?.endpoint.judge(model, suspected.outcome, 'bad')
+      suspected = undefined
     }
 
-    for (;;) {
-      // Whoever has left starts nothing any more, not even a load for others.
-      if (exchange.endedBy) throw new NotWanted()
-      using lease = await this.#lease(exchange, answer)
-      if (!lease) break
+    /** False: it is over, as far as backends go. */
+    const again = async (lease: Lease): Promise<boolean> => {
       exchange.backend = lease.endpoint.name
       const takenMs = clock.now()
       exchange.seatedMs = takenMs
       // Another backend answers it, so the request is no killer.
-      const acquitted = () => blamed[Symbol.dispose]()
-      answer.onFirstFrame = acquitted
-      const { outcome, loading } = await this.#attempt(exchange, lease, answer)
+      answer.onFirstFrame = blame
+      const stillborn = this.#mustLoad(exchange, lease)
+        ? await this.#load(exchange, lease, answer)
+        : undefined
+      const outcome = stillborn ?? (await runAttempt(exchange, lease, answer, this.#doors))
       exchange.attempts.push({ backend: lease.endpoint.name, outcome })
       // No prompt has ever killed a load.
-      const death = !loading && isDeath(outcome) && asked.ask.repeatable
+      const death = !stillborn && isDeath(outcome) && asked.ask.repeatable
       if (death) exchange.deaths++
       lease.settle(outcome, {
         figures: exchange.figures,
@@ -133,23 +142,38 @@ export class Server {
       })
       if (outcome.kind === 'answered') {
         queue.served(clock.now() - takenMs)
-        break
+        return false
       }
       if (death) {
         if (exchange.deaths >= deathsMax) {
           suspected = undefined
           await this.#poison.ban(model, asked.body, clock.now())
           if (!answer.started) throw poisoned()
-          break
+          return false
         }
         suspected = { endpoint: lease.endpoint, outcome }
       }
       if (outcome.kind === 'refused' && outcome.why === 'noModel')
         this.#forget(lease.endpoint, model)
-      if (!this.#mayTryAgain(exchange, answer, outcome)) break
-      if (!(outcome.kind === 'brokeOff' && outcome.reusedSocket))
-        exchange.tried.add(lease.endpoint.name)
+      if (!this.#mayTryAgain(exchange, answer, outcome)) return false
+      if (!(outcome.kind === 'brokeOff' && outcome.reusedSocket)) exchange.hasTried(lease.endpoint)
       observer.retried(lease.endpoint.name, outcome.kind)
+      return true
+    }
+    try {
+      for (;;) {
+        // Whoever has left starts nothing any more, not even a load for others.
+        if (exchange.endedBy) throw new NotWanted()
+        const lease = queue.leaseNow(exchange) ?? (await this.#lease(exchange, answer))
+        if (!lease) break
+        try {
+          if (!(await again(lease))) break
+        } finally {
+          lease[Symbol.dispose]()
+        }
+      }
+    } finally {
+      blame()
     }
     answer.finish(exchange.attempts.at(-1)?.outcome)
   }
@@ -176,30 +200,30 @@ export class Server {
     }
   }
 
-  async #attempt(
-    exchange: Exchange,
-    lease: Lease,
-    answer: Answer,
-  ): Promise<{ outcome: Outcome; loading: boolean }> {
-    const { loads, settings, clock } = this.#doors
-    const { ask } = exchange.asked
+  #mustLoad(exchange: Exchange, { endpoint }: Lease): boolean {
+    const { loads, settings } = this.#doors
+    return (
+      wantsLoad(exchange) &&
+      settings.routing.loadRescue &&
+      loads.needed(endpoint, exchange.asked.ask)
+    )
+  }
+
+  /** Waits for the load that it needs; the outcome where that was the end of the attempt. */
+  async #load(exchange: Exchange, lease: Lease, answer: Answer): Promise<Outcome | undefined> {
+    const { loads, clock } = this.#doors
     const { endpoint } = lease
-    if (wantsLoad(exchange) && settings.routing.loadRescue && loads.needed(endpoint, ask)) {
-      const load = loads.join(endpoint, ask)
-      const startedMs = clock.now()
-      const result = await orEnded(exchange, lease, load.result)
-      load.leave()
-      const during = (outcome: Outcome) => ({ outcome, loading: true })
-      if (result === 'ended') return during({ kind: 'clientLeft' })
-      if (result === 'away') return during({ kind: 'unreachable', text: 'it stopped answering' })
-      answer.loadMs += clock.now() - startedMs
-      if (result.kind === 'failed' && !isAboutTheModel(result.outcome)) {
-        if (result.outcome.kind === 'refused' && result.answer)
-          answer.keepLoadRefusal(result.answer, endpoint.name)
-        return during(result.outcome)
-      }
-    }
-    return { outcome: await runAttempt(exchange, lease, answer, this.#doors), loading: false }
+    const load = loads.join(endpoint, exchange.asked.ask)
+    const startedMs = clock.now()
+    const result = await orEnded(exchange, lease, load.result)
+    load.leave()
+    if (result === 'ended') return { kind: 'clientLeft' }
+    if (result === 'away') return { kind: 'unreachable', text: 'it stopped answering' }
+    answer.loadMs += clock.now() - startedMs
+    if (result.kind !== 'failed' || isAboutTheModel(result.outcome)) return undefined
+    if (result.outcome.kind === 'refused' && result.answer)
+      answer.keepLoadRefusal(result.answer, endpoint.name)
+    return result.outcome
   }
 
   #mayTryAgain(exchange: Exchange, answer: Answer, outcome: Outcome): boolean {
@@ -219,9 +243,9 @@ export class Server {
     void this.#doors.refresh(endpoint)
   }
 
-  #deadline(exchange: Exchange): Disposable {
+  #deadline(exchange: Exchange): Disposable | undefined {
     const { deadlineMs } = exchange.asked
-    if (deadlineMs === undefined) return { [Symbol.dispose]() {} }
+    if (deadlineMs === undefined) return undefined
     return this.#doors.clock.after(deadlineMs - this.#doors.clock.now(), () => exchange.expire())
   }
 }

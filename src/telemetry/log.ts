@@ -46,7 +46,8 @@ export function logObserver(log: Logger): Partial<Observer> {
   return {
     exchangeEnded(fact) {
       const failed = fact.ending !== 'ok' && fact.ending !== 'client_closed'
-      log[failed ? 'warn' : 'info'](lineOf(fact), 'exchange')
+      const level = failed ? 'warn' : 'info'
+      if (log.isLevelEnabled(level)) log[level](lineOf(fact), 'exchange')
     },
     backendTurned: (backend, state, reason) =>
       log[state === 'away' ? 'warn' : 'info']({ backend, state, reason }, 'backend'),
