@@ -60,7 +60,7 @@ class Inner implements InnerCallRunning {
       },
       this.#client,
     )
-    for (const name of call.except) this.#exchange.tried.add(name)
+    for (const name of call.except) this.#exchange.hasTried({ name })
     this.answer = this.#served(server, {
       family,
       op: route.op,
