@@ -1,3 +1,4 @@
+import type { Ask } from './ask.ts'
 import type { FailureCode } from './failure.ts'
 import type { Figures } from './observer.ts'
 
@@ -7,6 +8,8 @@ export interface InnerCall {
   readonly id: string
   readonly path: '/api/generate' | '/api/chat' | '/api/embed' | '/v1/embeddings'
   readonly body: Buffer
+  /** What is asked, where the caller knows it already: all parts of a run ask the same but for their text. */
+  readonly ask?: Ask
   readonly tenant: string
   readonly priority: 'interactive' | 'normal' | 'batch'
   readonly labels: readonly string[]

@@ -1,3 +1,4 @@
+import type { Ask } from '../core/ask.ts'
 import type { Clock } from '../core/clock.ts'
 import { type FailureCode, failures } from '../core/failure.ts'
 import type { AskInside, InnerAnswer, InnerCall, InnerCallRunning } from '../core/inner-call.ts'
@@ -32,15 +33,14 @@ class Inner implements InnerCallRunning {
   constructor(call: InnerCall, { server, clock }: InnerDoors) {
     this.#clock = clock
     const route = routeOf(call.path)
-    const read = readAsk(route, scanBody(call.body))
-    if (!read.ok) throw new Error(`a part that Ollama would refuse: ${read.message}`)
+    const ask = call.ask ?? askIn(route, call.body)
     this.#client = new InnerClient(call.onFrames)
     // Problem JSON carries a code that the caller can act on; a batch of embeddings passes the family's own words on.
     const family = route.op === 'embed' ? route.family : 'own'
     this.#exchange = new Exchange(
       {
         id: call.id,
-        ask: { ...read.ask, family },
+        ask: { ...ask, family },
         method: 'POST',
         path: call.path,
         rawHeaders: ['Content-Type', 'application/json', 'Accept', '*/*'],
@@ -64,7 +64,7 @@ class Inner implements InnerCallRunning {
     this.answer = this.#served(server, {
       family,
       op: route.op,
-      modelUnknownText: modelNotFoundText(route, read.ask.modelText),
+      modelUnknownText: modelNotFoundText(route, ask.modelText),
       headers: [],
       now: () => clock.now(),
     })
@@ -170,6 +170,12 @@ class InnerClient implements ClientSide {
     this.#over = true
     this.whole = false
   }
+}
+
+function askIn(route: Route, body: Buffer): Ask {
+  const read = readAsk(route, scanBody(body))
+  if (!read.ok) throw new Error(`a part that Ollama would refuse: ${read.message}`)
+  return read.ask
 }
 
 function routeOf(path: InnerCall['path']): Route {

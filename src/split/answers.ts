@@ -30,7 +30,10 @@ export function lineOf(line: string): Said | SaidFailed | undefined {
   if (typeof error === 'string')
     return {
       error,
-      code: typeof code === 'string' && Object.hasOwn(failures, code) ? (code as FailureCode) : 'answer_cut',
+      code:
+        typeof code === 'string' && Object.hasOwn(failures, code)
+          ? (code as FailureCode)
+          : 'answer_cut',
     }
   return saidIn(fields)
 }

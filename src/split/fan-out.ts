@@ -1,6 +1,7 @@
 import PQueue from 'p-queue'
 import type { FailureCode } from '../core/failure.ts'
 import type { InnerAnswer } from '../core/inner-call.ts'
+import type { Said } from './answers.ts'
 import type { Part } from './cut/splitter.ts'
 import type { Errand, PartRunner } from './part-runner.ts'
 import type { Shelf } from './shelf.ts'
@@ -16,7 +17,7 @@ export interface FanOutDoors {
   readonly shelf: Shelf
   readonly errandOf: (part: Part) => Errand
   /** Called once for each part's answer, when it is in; gives its text. */
-  readonly taken: (answer: InnerAnswer, part: Part) => string
+  readonly taken: (answer: InnerAnswer, said: Said, part: Part) => string
   /** Seats that the run may use, as of now. */
   readonly seats: () => number
   /** Parts in flight at once; 0: as many as there are seats. */
@@ -64,7 +65,8 @@ export class FanOut {
   constructor(parts: readonly Part[], doors: FanOutDoors) {
     this.#parts = parts
     this.#doors = doors
-    this.#queue = new PQueue({ concurrency: this.#concurrency() })
+    this.#queue = new PQueue({ concurrency: 1 })
+    this.#queue.concurrency = this.#concurrency()
   }
 
   /** Parts that nobody has begun yet. */
@@ -116,7 +118,7 @@ export class FanOut {
     const result = await this.#doors.runner.run(this.#doors.errandOf(part))
     if (this.#failure) return
     if (result.ok) {
-      await this.#doors.shelf.put(part.index, this.#doors.taken(result.answer, part))
+      await this.#doors.shelf.put(part.index, this.#doors.taken(result.answer, result.said, part))
       this.#done[part.index] = { failed: undefined }
     } else {
       // A proxy that stops answers no other part either: that is no hole, it is the end.
@@ -130,11 +132,14 @@ export class FanOut {
 
   /**
    * A little more than the seats, so that a seat that comes free finds a part already waiting, and so that the pool
-   * learns of seats that it does not know yet.
+   * learns of seats that it does not know yet. Towards the end no more than the seats: a part that is sent to try a
+   * seat that is not there waits inside a backend while another stands idle.
    */
   #concurrency(): number {
     const seats = Math.max(1, this.#doors.seats())
-    const wanted = seats + Math.max(2, Math.ceil(seats / 4))
+    const left = this.unbegun + this.#queue.pending
+    const spare = left > 2 * seats ? Math.max(2, Math.ceil(seats / 4)) : 0
+    const wanted = seats + spare
     return this.#doors.maxParallel > 0 ? Math.min(this.#doors.maxParallel, wanted) : wanted
   }
 }

@@ -39,9 +39,8 @@ export function seatForHedge(part: Straggler, free: readonly FreeSeat[]): FreeSe
   }
   if (late) return best ?? free.find(({ backend }) => backend !== part.backend)
   if (best?.expectedMs === undefined) return undefined
-  // Nothing is known of where it is: it is late when it could have been done elsewhere twice.
-  if (remainingMs === undefined)
-    return part.onSeatForMs > 2 * best.expectedMs + gainMsMin ? best : undefined
+  // Nothing is known of where it is: it is late when it could have been done elsewhere.
+  if (remainingMs === undefined) return part.onSeatForMs > best.expectedMs ? best : undefined
   const gainMs = remainingMs - best.expectedMs
   return gainMs > Math.max(gainMsMin, gainShare * best.expectedMs) ? best : undefined
 }

@@ -3,6 +3,7 @@ import { sleep } from '../core/clock.ts'
 import type { Dice } from '../core/dice.ts'
 import { failures } from '../core/failure.ts'
 import type { AskInside, InnerAnswer, InnerCall, InnerCallRunning } from '../core/inner-call.ts'
+import { type Said, wholeAnswer } from './answers.ts'
 import type { Holder } from './fleet.ts'
 import { type FreeSeat, type Straggler, seatForHedge } from './hedge.ts'
 import type { NamedModel } from './order.ts'
@@ -21,7 +22,7 @@ export interface Errand {
 }
 
 export type ErrandResult =
-  | { readonly ok: true; readonly answer: InnerAnswer }
+  | { readonly ok: true; readonly answer: InnerAnswer; readonly said: Said }
   | { readonly ok: false; readonly why: string; readonly answer: InnerAnswer }
 
 /** What happened to an errand, for those who draw it. */
@@ -39,8 +40,6 @@ export interface PartRunnerDoors {
   readonly speeds: Speeds
   /** Who could serve a model for this run, as of now. */
   readonly holders: (model: NamedModel) => readonly Holder[]
-  /** Whether a good status carries a whole answer. */
-  readonly isWhole: (answer: InnerAnswer) => boolean
   readonly turned: (turn: ErrandTurn) => void
 }
 
@@ -54,23 +53,37 @@ interface UnderWay {
   awaySinceMs: number | undefined
   hedged: boolean
   /** Settles the current try. */
-  told: ((answer: InnerAnswer) => void) | undefined
+  told: ((heard: Heard) => void) | undefined
 }
 
-/** What stands for the answer of an errand that was not sent. */
-const tooLate: InnerAnswer = {
-  status: failures.total_timeout.status,
+const nobody = 'nobody wants it'
+
+/** What stands for the answer of an errand that was not sent, because nobody wants it any more … */
+const unwanted: InnerAnswer = {
+  status: 499,
   body: Buffer.alloc(0),
-  code: 'total_timeout',
+  code: undefined,
   backend: '',
   attempts: 0,
   waitMs: 0,
   servedMs: 0,
   figures: undefined,
 }
+/** … or because its time is over. */
+const tooLate: InnerAnswer = {
+  ...unwanted,
+  status: failures.total_timeout.status,
+  code: 'total_timeout',
+}
+
+/** What came of one try; `said` only where it is a whole answer. */
+interface Heard {
+  readonly answer: InnerAnswer
+  readonly said: Said | undefined
+}
 
 /** How often those under way are looked at while nothing happens by itself. */
-const lookEveryMs = 100
+const lookEveryMs = 25
 
 /**
  * Carries errands to their end: asked again elsewhere when a backend fails them, again after a moment when there is no
@@ -116,10 +129,11 @@ export class PartRunner implements Disposable {
     this.#underWay.add(state)
     try {
       for (;;) {
+        if (this.#ended.signal.aborted) return { ok: false, why: nobody, answer: unwanted }
         if (this.#isTooLate(errand)) return this.#neverAsked(errand)
-        const answer = await this.#try(state)
-        if (this.#isGood(answer)) return { ok: true, answer }
-        if (this.#ended.signal.aborted) return { ok: false, why: 'nobody wants it', answer }
+        const { answer, said } = await this.#try(state)
+        if (said) return { ok: true, answer, said }
+        if (this.#ended.signal.aborted) return { ok: false, why: nobody, answer }
         const why = await this.#afterFailure(state, answer)
         if (why !== undefined) return { ok: false, why, answer }
       }
@@ -145,7 +159,7 @@ export class PartRunner implements Disposable {
     return { ok: false, why: 'the time for the whole answer was over', answer: tooLate }
   }
 
-  #try(state: UnderWay): Promise<InnerAnswer> {
+  #try(state: UnderWay): Promise<Heard> {
     return new Promise((resolve) => {
       state.told = resolve
       this.#start(state, this.#notThere(state))
@@ -166,7 +180,6 @@ export class PartRunner implements Disposable {
     const { errand } = state
     const call = this.#doors.ask({ ...errand.call, id: `${this.#id}.${++this.#asked}`, except })
     state.calls.add(call)
-    if (this.#ended.signal.aborted) call.cancel()
     void call.answer.then((answer) => this.#heard(state, call, answer))
     this.#lookLater()
   }
@@ -176,7 +189,8 @@ export class PartRunner implements Disposable {
     state.calls.delete(call)
     const { told, errand } = state
     if (told === undefined) return
-    if (this.#isGood(answer)) {
+    const said = answer.status === 200 ? wholeAnswer(answer.body) : undefined
+    if (said) {
       this.#answered++
       this.#learn(errand, answer)
       this.#doors.turned({ errand, state: 'answered', ...takenBy(answer) })
@@ -186,19 +200,16 @@ export class PartRunner implements Disposable {
     }
     state.told = undefined
     for (const loser of [...state.calls]) loser.cancel()
-    told(answer)
+    told({ answer, said })
     // A seat came free: perhaps for one that is slow elsewhere.
     this.#considerHedges()
   }
 
-  #isGood(answer: InnerAnswer): boolean {
-    return answer.status === 200 && this.#doors.isWhole(answer)
-  }
-
   #learn({ model, tokens }: Errand, answer: InnerAnswer): void {
     const { figures, servedMs, backend } = answer
-    // The load of a model is not what its parts take.
-    const ms = figures && figures.totalNs > 0 ? (figures.totalNs - figures.loadNs) / 1e6 : servedMs
+    // Neither the load of a model nor a wait inside the backend is what its parts take.
+    const workNs = figures ? figures.promptNs + figures.outputNs : 0
+    const ms = workNs > 0 ? workNs / 1e6 : servedMs
     this.#doors.speeds.learn(backend, model.canonical, tokens, ms)
   }
 
@@ -232,7 +243,7 @@ export class PartRunner implements Disposable {
     }
     state.hedged = false
     await sleep(clock, next.delayMs, this.#ended.signal)
-    return this.#ended.signal.aborted ? 'nobody wants it' : undefined
+    return this.#ended.signal.aborted ? nobody : undefined
   }
 
   #lookLater(): void {

@@ -1,7 +1,11 @@
 import PQueue from 'p-queue'
+import type { Ask } from '../core/ask.ts'
 import { Failure, type FailureCode } from '../core/failure.ts'
 import type { InnerAnswer } from '../core/inner-call.ts'
-import { wholeAnswer } from './answers.ts'
+import { readAsk } from '../dialects/ask.ts'
+import { findRoute } from '../dialects/routes.ts'
+import { scanBody } from '../dialects/scan.ts'
+import type { Said } from './answers.ts'
 import { CannotCombine, type Combiner } from './combine/combiner.ts'
 import { combinerFor } from './combine/combiners.ts'
 import type { Part } from './cut/splitter.ts'
@@ -38,6 +42,8 @@ export class SplitRun implements Disposable {
   #startedMs = 0
   #runner: PartRunner | undefined
   #fanOut: FanOut | undefined
+  /** What each part asks, but for its text. */
+  #ask: Ask | undefined
 
   constructor(doors: SplitDoors, order: SplitOrder) {
     this.#doors = doors
@@ -130,13 +136,13 @@ export class SplitRun implements Disposable {
       runner,
       shelf,
       errandOf: (part) => this.#errand(part),
-      taken: (answer, part) => this.#taken(answer, part),
+      taken: (answer, said, part) => this.#taken(answer, said, part),
       seats: () => seatsOf(this.#holders(model, leftOut)),
       maxParallel: split.maxParallel,
       holes,
     })
     this.#fanOut = fanOut
-    // Also where the answers can not be made one: what is not begun yet must not be begun for nobody.
+    // Before the shelf goes, also where the answers can not be made one: what is put down later nobody takes away.
     using _begun = { [Symbol.dispose]: () => fanOut.stop(nobodyWants()) }
     for await (const { part, ...done } of fanOut.inOrder()) {
       if ('failed' in done) this.#tally.failed(part, done.failed)
@@ -164,7 +170,6 @@ export class SplitRun implements Disposable {
         dice,
         speeds,
         holders: (model) => this.#holders(model, leftOut),
-        isWhole: ({ body }) => wholeAnswer(body) !== undefined,
         turned: ({ errand: { name, stage, tokens }, state, backend, tookMs }) => {
           if (stage === 'map' && (state === 'answered' || state === 'failed')) done++
           observer.partTurned({ id, name, stage, state, backend, tookMs, tokens })
@@ -178,12 +183,15 @@ export class SplitRun implements Disposable {
 
   #errand(part: Part): Errand {
     const { path, bodyOf, model } = this.#order
+    const body = bodyOf(part.text, false)
+    this.#ask ??= askOf(path, body)
+    const ask = { ...this.#ask, textBytes: body.length }
     return {
       name: `part ${part.index + 1}`,
       stage: 'map',
       model,
       tokens: Math.max(1, part.tokens),
-      call: { ...this.#calling(), path, body: bodyOf(part.text, false) },
+      call: { ...this.#calling(), path, body, ask },
     }
   }
 
@@ -193,11 +201,10 @@ export class SplitRun implements Disposable {
   }
 
   /** An answer is in: what it adds up to, what it teaches, and its text. */
-  #taken(answer: InnerAnswer, part: Part): string {
-    const said = wholeAnswer(answer.body)
-    this.#tally.answered(answer, said?.reason ?? 'stop', this.#doors.clock.now())
+  #taken(answer: InnerAnswer, said: Said, part: Part): string {
+    this.#tally.answered(answer, said.reason, this.#doors.clock.now())
     this.#learn(answer, part)
-    return said?.text ?? ''
+    return said.text
   }
 
   /** How many tokens a text has, the backend has counted. */
@@ -251,9 +258,9 @@ export class SplitRun implements Disposable {
             },
           })
           if (!result.ok) throw combiningFailed(result)
-          const said = wholeAnswer(result.answer.body)
-          this.#tally.answered(result.answer, said?.reason ?? 'stop', this.#doors.clock.now())
-          return said?.text ?? ''
+          const { answer, said } = result
+          this.#tally.answered(answer, said.reason, this.#doors.clock.now())
+          return said.text
         }),
     })
   }
@@ -290,6 +297,13 @@ function saidOf({ leftOut, decision, note }: RunPlan) {
     ...(decision ? { auto: decision } : {}),
     ...(note === undefined ? {} : { note }),
   }
+}
+
+function askOf(path: SplitOrder['path'], body: Buffer): Ask {
+  const found = findRoute('POST', path)
+  const read = found.kind === 'route' ? readAsk(found.route, scanBody(body)) : undefined
+  if (!read?.ok) throw new Failure('request_invalid', read?.message ?? `there is no ${path}`)
+  return read.ask
 }
 
 function nobodyWants(): Failure {

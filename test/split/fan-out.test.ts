@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { seededDice } from '../../src/core/dice.ts'
-import { wholeAnswer } from '../../src/split/answers.ts'
 import type { Part } from '../../src/split/cut/splitter.ts'
 import { FanOut, PartFailed } from '../../src/split/fan-out.ts'
 import { type ErrandTurn, PartRunner } from '../../src/split/part-runner.ts'
@@ -42,7 +41,6 @@ function setUp(
       dice: seededDice(1),
       speeds: new Speeds(),
       holders: () => fleet.holders(),
-      isWhole: ({ body }) => wholeAnswer(body) !== undefined,
       turned: (turn) => turns.push(turn),
     },
     { leftOut: new Set(), moreToCome: () => fanOut.unbegun > 0 },
@@ -67,9 +65,9 @@ function setUp(
         deadlineMs: undefined,
       },
     }),
-    taken: (answer, part) => {
+    taken: (_answer, said, part) => {
       taken.push(part.index)
-      return wholeAnswer(answer.body)!.text
+      return said.text
     },
     seats: () => fleet.holders().reduce((sum, { seats }) => sum + seats, 0),
     maxParallel: options.maxParallel ?? 0,

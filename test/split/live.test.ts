@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest'
+import { Failure } from '../../src/core/failure.ts'
+import type {
+  AskInside,
+  InnerAnswer,
+  InnerCall,
+  InnerCallRunning,
+} from '../../src/core/inner-call.ts'
+import { askLive } from '../../src/split/live.ts'
+
+const call: Omit<InnerCall, 'onFrames'> = {
+  id: 'run.1',
+  path: '/api/generate',
+  body: Buffer.from('{}'),
+  tenant: 't',
+  priority: 'batch',
+  labels: [],
+  work: '',
+  deadlineMs: undefined,
+  except: new Set(),
+}
+
+/** Answers with these frames, then with this status. */
+const asks =
+  (frames: readonly string[], answer: Partial<InnerAnswer> = {}): AskInside =>
+  ({ onFrames }) => {
+    const answered = (async () => {
+      for (const frame of frames) {
+        await Promise.resolve()
+        onFrames?.(Buffer.from(frame))
+      }
+      return {
+        status: 200,
+        body: Buffer.alloc(0),
+        code: undefined,
+        backend: 'a',
+        attempts: 1,
+        waitMs: 0,
+        servedMs: 1,
+        figures: undefined,
+        ...answer,
+      }
+    })()
+    return { backend: 'a', onSeatSinceMs: 0, answer: answered, cancel() {} }
+  }
+
+async function live(ask: AskInside, letOut?: (piece: string) => Promise<void>) {
+  const pieces: string[] = []
+  const started: InnerCallRunning[] = []
+  const answer = await askLive(
+    ask,
+    call,
+    letOut ?? ((piece) => void pieces.push(piece)),
+    (running) => started.push(running),
+  )
+  return { pieces, started, ...answer }
+}
+
+const piece = (response: string) => `${JSON.stringify({ response, done: false })}\n`
+const end = '{"response":"","done":true,"done_reason":"length"}\n'
+
+describe('a run of one part that is read as it comes', () => {
+  it('lets out each piece, several lines in one frame too, and nothing for an empty one', async () => {
+    const { pieces, reason, started } = await live(asks([piece('é'), piece('b') + piece(''), end]))
+    expect([pieces, reason, started.length]).toEqual([['é', 'b'], 'length', 1])
+  })
+
+  it('is over when the client has taken the last piece, in order however slow it is', async () => {
+    const taken: string[] = []
+    await live(asks([piece('a'), piece('b'), end]), async (each) => {
+      await new Promise((resolve) => setTimeout(resolve, each === 'a' ? 20 : 0))
+      taken.push(each)
+    })
+    expect(taken).toEqual(['a', 'b'])
+  })
+
+  it.each<[string, AskInside, object]>([
+    [
+      'a line of error',
+      asks([piece('a'), '{"error":"it broke","code":"answer_cut"}\n']),
+      { code: 'answer_cut', message: 'it broke' },
+    ],
+    [
+      'a stream without its last line',
+      asks([piece('a')]),
+      { code: 'part_failed', message: 'the answer could not be read' },
+    ],
+    [
+      'our own refusal',
+      asks([], { status: 503, code: 'stopping', body: Buffer.from('{"detail":"we stop"}') }),
+      { code: 'stopping', message: 'we stop' },
+    ],
+    [
+      "a backend's refusal of the request",
+      asks([], { status: 400, body: Buffer.from('{"error":"bad options"}') }),
+      { code: 'request_invalid', message: 'bad options' },
+    ],
+    [
+      "a backend's failure",
+      asks([], { status: 500, body: Buffer.from('{"error":"no luck"}') }),
+      { code: 'part_failed', message: 'no luck' },
+    ],
+  ])('fails with %s, in its own words', async (_name, ask, failure) => {
+    const error = await live(ask).catch((caught: unknown) => caught)
+    expect(error).toBeInstanceOf(Failure)
+    expect(error).toMatchObject(failure)
+  })
+})

@@ -1,0 +1,39 @@
+import { expect, it } from 'vitest'
+import { Speeds } from '../../src/split/speeds.ts'
+
+const m = 'm:latest'
+
+it('a speed is learned from answers, per backend and model, and asked for by weight', () => {
+  const speeds = new Speeds()
+  expect(speeds.expectedMs('a', m, 10)).toBeUndefined()
+  speeds.learn('a', m, 100, 500)
+  expect(speeds.expectedMs('a', m, 10)).toBe(50)
+  expect(speeds.expectedMs('b', m, 10)).toBeUndefined()
+  expect(speeds.expectedMs('a', 'other:latest', 10)).toBeUndefined()
+})
+
+it('a machine that others begin to use is noticed within a few parts', () => {
+  const speeds = new Speeds()
+  for (let each = 0; each < 20; each++) speeds.learn('a', m, 100, 100)
+  for (let each = 0; each < 5; each++) speeds.learn('a', m, 100, 500)
+  expect(speeds.expectedMs('a', m, 1)).toBeGreaterThan(4)
+})
+
+it('what teaches nothing is not learned', () => {
+  const speeds = new Speeds()
+  speeds.learn('a', m, 0, 500)
+  speeds.learn('a', m, Number.NaN, 500)
+  speeds.learn('a', m, 10, Number.NaN)
+  speeds.learn('a', m, 10, -1)
+  expect(speeds.expectedMs('a', m, 1)).toBeUndefined()
+})
+
+it('more pairs than anybody has are forgotten, the one unused longest first', () => {
+  const speeds = new Speeds()
+  for (let each = 0; each < 10_000; each++) speeds.learn(`b${each}`, m, 1, 1)
+  speeds.learn('b0', m, 1, 1)
+  speeds.learn('one more', m, 1, 1)
+  expect(speeds.expectedMs('b0', m, 1)).toBe(1)
+  expect(speeds.expectedMs('b1', m, 1)).toBeUndefined()
+  expect(speeds.expectedMs('b2', m, 1)).toBe(1)
+})
