@@ -51,7 +51,8 @@ function parseOrComplain(args: readonly string[]) {
   }
 }
 
-function whole(
+/** An option's number, or what it is otherwise; throws what a person can read. */
+export function whole(
   name: string,
   text: string | undefined,
   otherwise: number,

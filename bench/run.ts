@@ -1,6 +1,7 @@
 /** `npm run bench` lists the benches; `npm run bench NAME` runs one, `npm run bench all` every one. */
 import { overhead, usage as overheadUsage } from './overhead.ts'
 import { UsageError } from './plan.ts'
+import { split, usage as splitUsage } from './split.ts'
 
 interface Bench {
   readonly about: string
@@ -13,6 +14,11 @@ const benches: Readonly<Record<string, Bench>> = {
     about: 'what a request pays for passing through us, beside nginx, HAProxy and others',
     usage: overheadUsage,
     run: overhead,
+  },
+  split: {
+    about: 'how near one large request over many servers comes to the best that they could do',
+    usage: splitUsage,
+    run: split,
   },
 }
 
