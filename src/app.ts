@@ -173,6 +173,7 @@ export async function startApp(settings: Settings, doors: AppDoors = {}): Promis
   // What most fleets need only now and then is loaded when the start is over, or when it is asked for.
   const prepared = clock.after(prepareAfterMs, () => {
     general.prepare()
+    metrics.prepare()
     listener.prepare()
   })
 

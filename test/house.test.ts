@@ -122,7 +122,7 @@ describe('the house', () => {
       undici: /^src\/(proxy\/undici-wire|http\/pinned-surface)\.ts$/,
       fastify: /^src\/http\//,
       '@fastify/http-proxy': /^src\/http\/pinned-surface\.ts$/,
-      'prom-client': /^src\/telemetry\/(split-)?metrics\.ts$/,
+      'prom-client': /^src\/telemetry\/metrics\.ts$/,
       pino: /^src\/telemetry\/log\.ts$/,
       yaml: /^src\/(config|split)\//,
       commander: /^src\/cli\/program\.ts$/,

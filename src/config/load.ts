@@ -3,11 +3,11 @@ import { type ListedBackend, readBackendList } from './backend-list.ts'
 import { slotsMax } from './backend-schema.ts'
 import { checkConfig } from './check.ts'
 import { coerce } from './coerce.ts'
-import { readDocument } from './document.ts'
+import type { ReadDocument } from './document.ts'
 import { unknownVariables, withEnvironment } from './environment.ts'
 import { type ConfigText, readConfigFile } from './file.ts'
-import type { Places } from './places.ts'
-import { ConfigError, type Problem } from './problem.ts'
+import { Places } from './places.ts'
+import { ConfigError, type Problem, type ShowPlace } from './problem.ts'
 import type { Environment } from './substitute.ts'
 
 /** What the command line says. */
@@ -45,7 +45,7 @@ export async function loadSettings({
   readonly cwd: string
 }): Promise<LoadedSettings> {
   const file = await readConfigFile(options.config, env, cwd)
-  const { data: fromFile, places, problems: before } = readDocument(file.text, file.name, env)
+  const { data: fromFile, places, problems: before } = await dataOf(file, env)
   const problems: Problem[] = [...before]
 
   let data = withEnvironment(fromFile, env, places)
@@ -62,13 +62,24 @@ export async function loadSettings({
     makeAdminToken: switchOf('CHASQUI_MAKE_ADMIN_TOKEN', env, problems),
   }
   const result = checkConfig(data, places, { env, cwd, before: problems })
-  if (!result.ok) throw new ConfigError(result.problems, file.text)
+  if (!result.ok) {
+    const { frameOf } = await import('./frame.ts')
+    const showPlace: ShowPlace = (line, column) => frameOf(file.text, line, column)
+    throw new ConfigError(result.problems, file.text === '' ? undefined : showPlace)
+  }
   return {
     settings: result.settings,
     warnings: unknownVariables(env),
     origin: originOf(file),
     switches,
   }
+}
+
+/** Who has no file does not wait for what reads one. */
+async function dataOf(file: ConfigText, env: Environment): Promise<ReadDocument> {
+  if (!file.found) return { data: {}, places: new Places(file.name), problems: [] }
+  const { readDocument } = await import('./document.ts')
+  return readDocument(file.text, file.name, env)
 }
 
 const originOf = (file: ConfigText) => (file.found ? file.name : 'no file')

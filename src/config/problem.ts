@@ -1,5 +1,3 @@
-import { frameOf } from './frame.ts'
-
 export interface Problem {
   /** The file, `environment` or `command line`. */
   readonly file: string
@@ -15,18 +13,21 @@ export interface Problem {
 /** More than this nobody mends in one go. */
 const shownMax = 50
 
-/** Each problem with the line it is about. The text is that of the file, as far as there is one. */
-export function formatProblems(problems: readonly Problem[], text = ''): string {
-  const shown = problems.slice(0, shownMax).map((problem) => formatProblem(problem, text))
+/** Shows a place in the file, where there is one. */
+export type ShowPlace = (line: number, column: number) => string
+
+/** Each problem with the line it is about. */
+export function formatProblems(problems: readonly Problem[], showPlace?: ShowPlace): string {
+  const shown = problems.slice(0, shownMax).map((problem) => formatProblem(problem, showPlace))
   const hidden = problems.length - shown.length
   return [...shown, ...(hidden > 0 ? [`… and ${hidden} more`] : [])].join('\n\n')
 }
 
-function formatProblem(problem: Problem, text: string): string {
+function formatProblem(problem: Problem, showPlace: ShowPlace | undefined): string {
   const { file, line, column } = problem
   const place = line === undefined ? file : `${file}:${line}:${column ?? 1}`
   const lines = [`${place}: ${sentence(problem)}`]
-  if (line !== undefined && text !== '') lines.push(frameOf(text, line, column ?? 1))
+  if (line !== undefined && showPlace) lines.push(showPlace(line, column ?? 1))
   if (problem.hint !== undefined) lines.push(`  hint: ${problem.hint}`)
   return lines.join('\n')
 }
@@ -40,12 +41,12 @@ export class ConfigError extends Error {
   /** For the terminal: all problems with their lines. */
   readonly report: string
 
-  constructor(problems: readonly Problem[], text = '') {
+  constructor(problems: readonly Problem[], showPlace?: ShowPlace) {
     const [first] = problems
     const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : ''
     super(first === undefined ? 'the configuration is wrong' : `${sentence(first)}${more}`)
     this.name = 'ConfigError'
     this.problems = problems
-    this.report = formatProblems(problems, text)
+    this.report = formatProblems(problems, showPlace)
   }
 }

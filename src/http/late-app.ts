@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import type { HttpDoors } from './doors.ts'
-import { sendBadRequest, shareErrors } from './problems.ts'
 import { requestIdOf } from './request-id.ts'
 
 /** A Fastify that is made with the first request for it: starting does not wait for a framework. */
@@ -47,7 +46,10 @@ async function createApp(
   doors: HttpDoors,
   furnish: (app: FastifyInstance) => Promise<void>,
 ): Promise<FastifyInstance> {
-  const { default: fastify } = await import('fastify')
+  const [{ default: fastify }, { sendBadRequest, shareErrors }] = await Promise.all([
+    import('fastify'),
+    import('./problems.ts'),
+  ])
   const app = fastify({
     logger: false,
     genReqId: (request) => requestIdOf(request.headers['x-request-id']),

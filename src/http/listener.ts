@@ -13,8 +13,6 @@ import { NetDoor } from './net-door/net-door.ts'
 import type { RequestHead } from './net-door/request-head.ts'
 import { NodeArrived } from './node-door/arrived.ts'
 import { NodeClient } from './node-door/client.ts'
-import { pinnedSurface } from './pinned-surface.ts'
-import { statusSurface } from './status-surface.ts'
 
 /** Idle keep-alive of clients; longer than that of the proxies that people put in front (nginx: 60 s). */
 const keepAliveMs = 75_000
@@ -37,8 +35,14 @@ export interface Listener {
  */
 export async function listen(doors: HttpDoors): Promise<Listener> {
   const front = new FrontDoor(doors, ours)
-  const status = lateApp(doors, (app) => statusSurface(app, doors))
-  const pinned = lateApp(doors, (app) => pinnedSurface(app, doors))
+  const status = lateApp(doors, async (app) => {
+    const { statusSurface } = await import('./status-surface.ts')
+    await statusSurface(app, doors)
+  })
+  const pinned = lateApp(doors, async (app) => {
+    const { pinnedSurface } = await import('./pinned-surface.ts')
+    await pinnedSurface(app, doors)
+  })
   const server = createServer(
     {
       noDelay: true,

@@ -1,6 +1,13 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Metric, Registry } from 'prom-client'
 import type { ExchangeEnded, Observer } from '../core/observer.ts'
-import { type Spread, Spreads, Tallies, type Tally } from './series.ts'
+import {
+  type AnySeries,
+  type MakeSeries,
+  type Spread,
+  Spreads,
+  Tallies,
+  type Tally,
+} from './series.ts'
 import { splitMetrics } from './split-metrics.ts'
 
 /** Counts of the moment, asked for when somebody scrapes. */
@@ -29,6 +36,8 @@ export interface MetricsSnapshot {
 
 export interface Metrics {
   readonly observer: Partial<Observer>
+  /** Loads what makes the text, for those who would rather not wait later. */
+  prepare(): void
   render(): Promise<{ contentType: string; text: string }>
 }
 
@@ -67,61 +76,53 @@ export function createMetrics(
   build: { version: string; node: string },
   nowMs: () => number,
 ): Metrics {
-  const registry = new Registry()
-  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 20 })
-  const registers = [registry]
-  const counter = (name: string, help: string, labelNames: string[]) =>
-    new Counter({ name, help, labelNames, registers })
-  const gauge = (name: string, help: string, labelNames: string[]) =>
-    new Gauge({ name, help, labelNames, registers })
-  const histogram = (name: string, help: string, labelNames: string[], buckets: number[]) =>
-    new Histogram({ name, help, labelNames, buckets, registers })
+  const all: AnySeries[] = []
+  const noted = <S extends AnySeries>(series: S): S => {
+    all.push(series)
+    return series
+  }
+  const make: MakeSeries = {
+    counter: (name, help, labelNames) => noted(new Tallies('counter', name, help, labelNames)),
+    gauge: (name, help, labelNames) => noted(new Tallies('gauge', name, help, labelNames)),
+    histogram: (name, help, labelNames, bounds) =>
+      noted(new Spreads(bounds, name, help, labelNames)),
+  }
+  const { counter, gauge, histogram } = make
 
-  gauge('chasqui_build_info', 'Version of this process', ['version', 'node']).set(
-    { version: build.version, node: build.node },
-    1,
-  )
-  const requests = new Tallies(
-    'counter',
-    'chasqui_requests_total',
-    'Finished requests',
-    ['api', 'op', 'model', 'backend', 'outcome'],
-    registry,
-  )
-  const inFlight = new Tallies(
-    'gauge',
-    'chasqui_requests_in_flight',
-    'Accepted, not finished',
-    ['api', 'op'],
-    registry,
-  )
-  const bodyIn = new Spreads(
-    sizeBuckets,
+  gauge('chasqui_build_info', 'Version of this process', ['version', 'node']).row(
+    build.version,
+    build.node,
+  ).value = 1
+  const requests = counter('chasqui_requests_total', 'Finished requests', [
+    'api',
+    'op',
+    'model',
+    'backend',
+    'outcome',
+  ])
+  const inFlight = gauge('chasqui_requests_in_flight', 'Accepted, not finished', ['api', 'op'])
+  const bodyIn = histogram(
     'chasqui_request_body_bytes',
     'Sizes of requests',
     ['api', 'op'],
-    registry,
-  )
-  const bodyOut = new Spreads(
     sizeBuckets,
+  )
+  const bodyOut = histogram(
     'chasqui_response_body_bytes',
     'Sizes of answers',
     ['api', 'op'],
-    registry,
+    sizeBuckets,
   )
-  const tokens = new Tallies(
-    'counter',
-    'chasqui_tokens_total',
-    'Counts from the backends',
-    ['type', 'model', 'backend'],
-    registry,
-  )
-  const waited = new Spreads(
-    durationBuckets,
+  const tokens = counter('chasqui_tokens_total', 'Counts from the backends', [
+    'type',
+    'model',
+    'backend',
+  ])
+  const waited = histogram(
     'chasqui_queue_wait_seconds',
     'Wait before a seat',
     ['model', 'priority'],
-    registry,
+    durationBuckets,
   )
   const rejected = counter('chasqui_queue_rejected_total', 'Turned away', ['reason'])
   const retries = counter('chasqui_retries_total', 'Attempts after the first', [
@@ -151,19 +152,17 @@ export function createMetrics(
     durationBuckets,
   )
   const genai = ['gen_ai_operation_name', 'gen_ai_provider_name', 'gen_ai_request_model']
-  const served = new Spreads(
-    durationBuckets,
+  const served = histogram(
     'gen_ai_server_request_duration_seconds',
     "The caller's view, first byte in to last byte out",
     [...genai, 'error_type'],
-    registry,
+    durationBuckets,
   )
-  const firstToken = new Spreads(
-    firstTokenBuckets,
+  const firstToken = histogram(
     'gen_ai_server_time_to_first_token_seconds',
     "The caller's wait for the first token",
     genai,
-    registry,
+    firstTokenBuckets,
   )
 
   const depth = gauge('chasqui_queue_depth', 'Waiting now', ['model'])
@@ -213,41 +212,39 @@ export function createMetrics(
   const modelLabel = (model: string) => (model === '' || models.has(model) ? model : 'other')
 
   function takeSnapshot(): void {
-    for (const each of momentary) each.reset()
+    for (const each of momentary) each.clear()
     const now = snapshot()
     for (const { onDisk } of now.endpoints) for (const model of onDisk) listed(model)
     for (const [model, count] of Object.entries(now.queueByModel))
-      depth.inc({ model: modelLabel(model) }, count)
-    oldest.set(now.queueOldestS)
-    held.set({ where: 'memory' }, now.heldBytes.memory)
-    held.set({ where: 'disk' }, now.heldBytes.disk)
+      depth.row(modelLabel(model)).value += count
+    oldest.row().value = now.queueOldestS
+    held.row('memory').value = now.heldBytes.memory
+    held.row('disk').value = now.heldBytes.disk
     for (const endpoint of now.endpoints) {
       const backend = endpoint.name
-      for (const each of states)
-        state.set({ backend, state: each }, endpoint.state === each ? 1 : 0)
+      for (const each of states) state.row(backend, each).value = endpoint.state === each ? 1 : 0
       for (const each of breakerStates)
-        breaker.set({ backend, state: each }, endpoint.breaker === each ? 1 : 0)
-      up.set({ backend }, endpoint.up ? 1 : 0)
-      info.set({ backend, version: endpoint.version }, 1)
-      if (endpoint.tokensPerSecond !== undefined) speed.set({ backend }, endpoint.tokensPerSecond)
-      if (endpoint.firstByteS !== undefined) ttft.set({ backend }, endpoint.firstByteS)
+        breaker.row(backend, each).value = endpoint.breaker === each ? 1 : 0
+      up.row(backend).value = endpoint.up ? 1 : 0
+      info.row(backend, endpoint.version).value = 1
+      if (endpoint.tokensPerSecond !== undefined)
+        speed.row(backend).value = endpoint.tokensPerSecond
+      if (endpoint.firstByteS !== undefined) ttft.row(backend).value = endpoint.firstByteS
       for (const row of endpoint.seats) {
-        seats.inc({ backend, model: modelLabel(row.model) }, row.limit)
-        used.inc({ backend, model: modelLabel(row.model) }, row.used)
+        seats.row(backend, modelLabel(row.model)).value += row.limit
+        used.row(backend, modelLabel(row.model)).value += row.used
       }
-      for (const model of endpoint.onDisk) installed.set({ backend, model: modelLabel(model) }, 1)
+      for (const model of endpoint.onDisk) installed.row(backend, modelLabel(model)).value = 1
       for (const { model, bytes, vram } of endpoint.inMemory) {
-        resident.set({ backend, model: modelLabel(model) }, 1)
+        resident.row(backend, modelLabel(model)).value = 1
         if (bytes !== undefined && vram !== undefined) {
-          memory.inc({ backend, model: modelLabel(model), where: 'vram' }, vram)
-          memory.inc({ backend, model: modelLabel(model), where: 'ram' }, Math.max(0, bytes - vram))
+          memory.row(backend, modelLabel(model), 'vram').value += vram
+          memory.row(backend, modelLabel(model), 'ram').value += Math.max(0, bytes - vram)
         }
       }
-      connections.set({ backend, state: 'idle' }, endpoint.connections.idle)
-      connections.set(
-        { backend, state: 'active' },
-        Math.max(0, endpoint.connections.open - endpoint.connections.idle),
-      )
+      const { open, idle } = endpoint.connections
+      connections.row(backend, 'idle').value = idle
+      connections.row(backend, 'active').value = Math.max(0, open - idle)
     }
   }
 
@@ -282,11 +279,21 @@ export function createMetrics(
     return found
   }
 
+  let loading: Promise<Registry> | undefined
+  const registry = () => {
+    loading ??= makeRegistry(all)
+    return loading
+  }
+  const textOf = (made: Registry) => {
+    takeSnapshot()
+    return made.metrics()
+  }
+
   let rendered: { atMs: number; text: Promise<string> } | undefined
 
   return {
     observer: {
-      ...splitMetrics(registry),
+      ...splitMetrics(make),
       exchangeStarted(api, op) {
         inFlight.row(api, op).value++
       },
@@ -306,27 +313,51 @@ export function createMetrics(
           row.tokens.completion.value += fact.figures.outputTokens
         }
         const reason = rejectedFor[fact.code ?? '']
-        if (reason !== undefined) rejected.inc({ reason })
+        if (reason !== undefined) rejected.row(reason).value++
       },
-      retried: (backend, reason) => retries.inc({ reason, from_backend: backend }),
-      probed: (backend, tookMs) => probeTook.observe({ backend }, tookMs / 1_000),
-      breakerTurned: (backend, _model, to) => turns.inc({ backend, to }),
-      backendErred: (backend, kind) => errors.inc({ backend, kind }),
+      retried(backend, reason) {
+        retries.row(reason, backend).value++
+      },
+      probed: (backend, tookMs) => probeTook.row(backend).observe(tookMs / 1_000),
+      breakerTurned(backend, _model, to) {
+        turns.row(backend, to).value++
+      },
+      backendErred(backend, kind) {
+        errors.row(backend, kind).value++
+      },
       loaded(backend, model, result, tookMs) {
         const label = result === 'error' ? modelLabel(model) : listed(model)
-        loads.inc({ backend, model: label, result })
-        if (result !== 'error') loadTook.observe({ backend, model: label }, tookMs / 1_000)
+        loads.row(backend, label, result).value++
+        if (result !== 'error') loadTook.row(backend, label).observe(tookMs / 1_000)
       },
+    },
+    prepare() {
+      registry().catch(() => {}) // said to whoever asks for the text
     },
     async render() {
       const atMs = nowMs()
       if (rendered === undefined || atMs - rendered.atMs >= renderEveryMs) {
-        takeSnapshot()
-        rendered = { atMs, text: registry.metrics() }
+        rendered = { atMs, text: registry().then(textOf) }
       }
-      return { contentType: registry.contentType, text: await rendered.text }
+      const { contentType } = await registry()
+      return { contentType, text: await rendered.text }
     },
   }
+}
+
+/** The library makes the text, and knows what there is to say of a Node process; the start does not wait for it. */
+async function makeRegistry(all: readonly AnySeries[]): Promise<Registry> {
+  const { collectDefaultMetrics, Registry } = await import('prom-client')
+  const registry = new Registry()
+  collectDefaultMetrics({
+    register: registry,
+    eventLoopMonitoringPrecision: 20,
+    // Ten times a second, as it is by itself, would cost a percent of a busy core.
+    eventLoopUtilizationTimeout: 1_000,
+  })
+  // It asks for no more of a metric than what a series has.
+  for (const series of all) registry.registerMetric(series as unknown as Metric)
+  return registry
 }
 
 const rejectedFor: Readonly<Record<string, string>> = {

@@ -26,11 +26,6 @@ export class Spread {
   }
 }
 
-/** Where series are asked for. */
-interface Register {
-  registerMetric(metric: never): void
-}
-
 type Labels = Readonly<Record<string, string>>
 interface Shown {
   readonly labels: Readonly<Record<string, string | number>>
@@ -50,12 +45,10 @@ abstract class Series<Row> {
   readonly #labelNames: readonly string[]
   readonly #rows = new Map<string, { labels: Labels; row: Row }>()
 
-  constructor(name: string, help: string, labelNames: readonly string[], registry: Register) {
+  constructor(name: string, help: string, labelNames: readonly string[]) {
     this.name = name
     this.help = help
     this.#labelNames = labelNames
-    // The registry asks for no more of a metric than what stands here.
-    registry.registerMetric(this as never)
   }
 
   /** The row with these values of the labels, in the order of their names; made where there is none. */
@@ -70,6 +63,12 @@ abstract class Series<Row> {
     return found.row
   }
 
+  /** Forgets all rows: for what is only true at a moment. */
+  clear(): void {
+    this.#rows.clear()
+  }
+
+  /** What a registry asks of a metric, beside its name. */
   async get(): Promise<object> {
     const { name, help, type, aggregator } = this
     const values = [...this.#rows.values()].flatMap(({ labels, row }) => this.shown(labels, row))
@@ -79,6 +78,9 @@ abstract class Series<Row> {
   protected abstract fresh(): Row
   protected abstract shown(labels: Labels, row: Row): Shown[]
 }
+
+/** Anything with a name that a registry can show. */
+export type AnySeries = Series<Tally> | Series<Spread>
 
 export class Tallies extends Series<Tally> {
   readonly type: 'counter' | 'gauge'
@@ -122,4 +124,16 @@ export class Spreads extends Series<Spread> {
       { labels, value: count, metricName: `${this.name}_count` },
     ]
   }
+}
+
+/** Makes series that a scrape will show; label values are given in the order of these names. */
+export interface MakeSeries {
+  counter(name: string, help: string, labelNames: readonly string[]): Tallies
+  gauge(name: string, help: string, labelNames: readonly string[]): Tallies
+  histogram(
+    name: string,
+    help: string,
+    labelNames: readonly string[],
+    bounds: readonly number[],
+  ): Spreads
 }

@@ -1,5 +1,5 @@
-import { Counter, Histogram, type Registry } from 'prom-client'
 import type { Observer } from '../core/observer.ts'
+import type { MakeSeries } from './series.ts'
 
 const partsBuckets = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 4_096, 16_384]
 const tokensBuckets = [16, 64, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 65_536]
@@ -9,16 +9,12 @@ const secondsBuckets = [
 const speedupBuckets = [0.5, 0.9, 1.1, 1.5, 2, 3, 4, 6, 8, 12, 16, 32, 64]
 
 /** The numbers of split mode, in the words of its requests. */
-export function splitMetrics(registry: Registry): Partial<Observer> {
-  const registers = [registry]
-  const runs = new Counter({
-    name: 'chasqui_split_runs_total',
-    help: 'Split runs that have ended',
-    labelNames: ['by', 'combine', 'outcome'],
-    registers,
-  })
-  const histogram = (name: string, help: string, labelNames: string[], buckets: number[]) =>
-    new Histogram({ name, help, labelNames, buckets, registers })
+export function splitMetrics({ counter, histogram }: MakeSeries): Partial<Observer> {
+  const runs = counter('chasqui_split_runs_total', 'Split runs that have ended', [
+    'by',
+    'combine',
+    'outcome',
+  ])
   const parts = histogram('chasqui_split_parts', 'Parts of a run', ['by', 'combine'], partsBuckets)
   const tokens = histogram(
     'chasqui_split_part_tokens',
@@ -44,26 +40,25 @@ export function splitMetrics(registry: Registry): Partial<Observer> {
     [],
     secondsBuckets,
   )
-  const retries = new Counter({
-    name: 'chasqui_split_part_retries_total',
-    help: 'Parts asked again: failed elsewhere, or hedged',
-    labelNames: ['reason'],
-    registers,
-  })
+  const retries = counter(
+    'chasqui_split_part_retries_total',
+    'Parts asked again: failed elsewhere, or hedged',
+    ['reason'],
+  )
   return {
     partTurned({ state, backend, stage, tookMs, tokens: weight }) {
       if (state === 'answered') {
-        took.observe({ backend, stage }, tookMs / 1_000)
-        tokens.observe({ stage }, weight)
+        took.row(backend, stage).observe(tookMs / 1_000)
+        tokens.row(stage).observe(weight)
       }
-      if (state === 'retried' || state === 'hedged') retries.inc({ reason: state })
+      if (state === 'retried' || state === 'hedged') retries.row(state).value++
     },
     splitEnded({ by, combine, outcome, parts: count, wallMs, workMs, stragglerMs }) {
-      runs.inc({ by, combine, outcome })
-      parts.observe({ by, combine }, count)
+      runs.row(by, combine, outcome).value++
+      parts.row(by, combine).observe(count)
       if (outcome !== 'ok' && outcome !== 'partial') return
-      if (wallMs > 0) speedup.observe({ by, combine }, workMs / wallMs)
-      straggler.observe(stragglerMs / 1_000)
+      if (wallMs > 0) speedup.row(by, combine).observe(workMs / wallMs)
+      straggler.row().observe(stragglerMs / 1_000)
     },
   }
 }

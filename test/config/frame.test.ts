@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { formatProblems } from '../../src/config/problem.ts'
-import { problemsFrom } from './help.ts'
+import { problemsFrom, reportOf as shownBy } from './help.ts'
 
-const reportOf = (text: string) => formatProblems(problemsFrom(text), text)
+const reportOf = (text: string) => shownBy(problemsFrom(text), text)
 
 describe('formatProblems', () => {
   it('shows the place, the line, a caret and a hint', () => {

@@ -3,8 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { loadSettings } from '../../src/config/load.ts'
 import { printSettings } from '../../src/config/print.ts'
-import { formatProblems } from '../../src/config/problem.ts'
-import { problemsFrom, settingsFrom } from './help.ts'
+import { problemsFrom, reportOf, settingsFrom } from './help.ts'
 
 const secret = 'hunter2'
 
@@ -44,7 +43,7 @@ describe('a secret', () => {
   ])('is not printed: %s', (_, text) => {
     const problems = problemsFrom(text)
     expect(problems.length).toBeGreaterThan(0)
-    expect(formatProblems(problems, text)).not.toContain(secret)
+    expect(reportOf(problems, text)).not.toContain(secret)
     expect(JSON.stringify(problems)).not.toContain(secret)
   })
 
@@ -52,12 +51,12 @@ describe('a secret', () => {
     const keys = ['admin_token', 'listen', 'routing: {picker', 'manage: {pull', 'queue: {timeout']
     for (const key of keys) {
       const text = `${key}: "\${S}"${key.includes('{') ? '}' : ''}`
-      expect(formatProblems(problemsFrom(text, { S: `${secret} x` }), text)).not.toContain(secret)
+      expect(reportOf(problemsFrom(text, { S: `${secret} x` }), text)).not.toContain(secret)
     }
     const preference = 'backends: [{url: "http://a:1"}]\nrouting: {preferences: {code: "${S}"}}'
     const problems = problemsFrom(preference, { S: secret })
     expect(problems).toHaveLength(1)
-    expect(formatProblems(problems, preference)).not.toContain(secret)
+    expect(reportOf(problems, preference)).not.toContain(secret)
   })
 
   it('is not printed when CHASQUI_ADMIN_TOKEN or --backend is wrong', async () => {
@@ -117,7 +116,7 @@ describe('a secret', () => {
         for (const [at, sign] of breakages) text = text.slice(0, at) + sign + text.slice(at)
         // A sign inside the secret makes another word of it, and that is what must not be printed then.
         fc.pre(text.split(secret).length === file.split(secret).length)
-        const report = formatProblems(problemsFrom(text), text)
+        const report = reportOf(problemsFrom(text), text)
         expect(report).not.toContain(secret)
       }),
       { numRuns: 1_000 },
