@@ -108,7 +108,8 @@ class Attempt implements WireListener {
 
   data(chunk: Buffer): void {
     if (this.#over) return
-    if (this.#limit) this.#watch('idle')
+    // What was read before the pause tells nothing of the reader, who is waited for now.
+    if (this.#limit && !this.#paused) this.#watch('idle')
     if (this.#refusal) {
       this.#refusal.chunks.push(chunk)
       this.#refusal.size += chunk.length

@@ -142,6 +142,8 @@ describe('an attempt', () => {
     hears().head(200, ndjson)
     client.stall()
     hears().data(piece)
+    // Came in the same read, and is no word of a backend that was told to wait.
+    hears().data(piece)
     clock.pass(9_999)
     expect(await soFar(running)).toBe('running')
     clock.pass(1)
