@@ -8,6 +8,8 @@ export type EndKind = 'done' | 'error' | 'unfinished'
 const parsedBytesMax = 1_048_576
 /** The figures stand at the very end of a line, whatever its length. */
 const searchedBytesMax = 4_096
+/** Six names and six numbers take less. */
+const figuresBytesMax = 512
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -27,6 +29,8 @@ export function endOf(family: Family, op: Op, lastFrames: Uint8Array): EndKind {
 export function figuresOf(lastFrames: Uint8Array): Figures | undefined {
   const bytes = asBuffer(lastFrames)
   if (looksLikeEvents(bytes)) return usageOfEvents(bytes)
+  const atEnd = figuresAtEnd(bytes)
+  if (atEnd !== undefined) return nativeFigures(atEnd)
   const fields = lastObject(bytes)
   if (fields === undefined) return nativeFigures(searched(bytes))
   return nativeFigures(fields) ?? usageFigures(fieldsAt(fields, 'usage'))
@@ -98,6 +102,16 @@ function nativeFigures(fields: Fields): Figures | undefined {
     outputTokens: count(fields['eval_count']),
     outputNs: count(fields['eval_duration']),
   }
+}
+
+/**
+ * The figures are the last fields of an object of Ollama's, and nothing else need be parsed. Inside something else the
+ * text behind them would close more than one brace, and be no object.
+ */
+function figuresAtEnd(bytes: Buffer): Fields | undefined {
+  const text = bytes.toString('latin1', Math.max(0, bytes.length - figuresBytesMax))
+  const at = text.lastIndexOf(`,"${nativeNames[0]}":`)
+  return at < 0 ? undefined : parsed(`{${text.slice(at + 1)}`)
 }
 
 /** Ollama leaves zeros out of a line that is too long to parse; its figures are found by name near its end. */

@@ -106,22 +106,25 @@ const piecesMax = 32
 class HeldBytes {
   #pieces: Buffer[] = []
   #length = 0
-  #lastTwo = ''
+  /** The last two bytes, −1 where there are none. */
+  #last = -1
+  #beforeLast = -1
 
   get length(): number {
     return this.#length
   }
 
   get lastTwo(): string {
-    return this.#lastTwo
+    if (this.#last < 0) return ''
+    const last = String.fromCharCode(this.#last)
+    return this.#beforeLast < 0 ? last : String.fromCharCode(this.#beforeLast) + last
   }
 
   add(piece: Buffer): void {
     this.#length += piece.length
     this.#pieces.push(piece)
-    this.#lastTwo = (this.#lastTwo + piece.toString('latin1', Math.max(0, piece.length - 2))).slice(
-      -2,
-    )
+    this.#beforeLast = piece.length > 1 ? piece[piece.length - 2]! : this.#last
+    this.#last = piece[piece.length - 1]!
     if (this.#pieces.length > piecesMax) this.#joinSmall()
   }
 
@@ -135,7 +138,8 @@ class HeldBytes {
 
   /** A frame has ended, so no blank line can have begun. */
   forgetEnd(): void {
-    this.#lastTwo = ''
+    this.#last = -1
+    this.#beforeLast = -1
   }
 
   /** Joins from the end while a piece is no larger than what follows it: each byte is copied few times. */

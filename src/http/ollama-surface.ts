@@ -70,11 +70,11 @@ export class OllamaSurface {
     await this.handle(visit, route, {})
   }
 
-  async #handle(
+  #handle(
     visit: Asking,
     route: Route,
     params: Readonly<Record<string, string>>,
-  ): Promise<void> {
+  ): Promise<void> | void {
     switch (route.treatment) {
       case 'self':
         return this.#root(visit)
@@ -85,13 +85,13 @@ export class OllamaSurface {
           route.family === 'openai' ? '\n' : '',
         )
       case 'account':
-        return await this.#toOne(visit, route)
+        return this.#toOne(visit, route)
       case 'blob':
-        return await this.#blob(visit, route, params['digest'] ?? '')
+        return this.#blob(visit, route, params['digest'] ?? '')
       case 'broadcast':
-        return await this.#manage(visit, route)
+        return this.#manage(visit, route)
       case 'routed':
-        return await this.#routed(visit, route, params)
+        return this.#routed(visit, route, params)
     }
   }
 

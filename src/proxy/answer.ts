@@ -144,6 +144,8 @@ export class Answer {
   #isCutShort(bytes: Buffer): boolean {
     const { op, repeatable } = this.#exchange.asked.ask
     if (!repeatable || !answersInJson.has(op) || !isJson(this.#rawHeaders)) return false
+    const last = bytes[bytes.length - 1]
+    if (last === closingBrace || last === closingBracket) return false
     return !/[}\]]\s*$/.test(bytes.toString('latin1', Math.max(0, bytes.length - 64)))
   }
 
@@ -258,7 +260,9 @@ export class Answer {
       'Proxy-Status',
       status,
       'Server-Timing',
-      `queue;dur=${waitMs.toFixed(1)}, load;dur=${this.loadMs.toFixed(1)}`,
+      waitMs === 0 && this.loadMs === 0
+        ? 'queue;dur=0.0, load;dur=0.0'
+        : `queue;dur=${waitMs.toFixed(1)}, load;dur=${this.loadMs.toFixed(1)}`,
       ...this.#style.headers,
     ]
     if (backend !== '')
@@ -317,6 +321,9 @@ export class Answer {
     this.#client.end(errorFrame(this.#style.family, this.#framing, message, code, this.#style.op))
   }
 }
+
+const closingBrace = 0x7d
+const closingBracket = 0x5d
 
 /** What is asked of these is answered by one JSON value, unless it streams. */
 const answersInJson: ReadonlySet<Op> = new Set(['generate', 'chat', 'embed', 'responses'])

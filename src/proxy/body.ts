@@ -120,19 +120,29 @@ export interface ArrivingBody {
  * Takes a whole body: small ones stay in memory, larger ones go to a file. `see` is shown every chunk as it arrives,
  * so that by the end the model is known as well. Throws a Failure at the first byte too many, and ClientGone.
  */
-export async function takeBody(
+export function takeBody(
   arriving: ArrivingBody,
   budget: BodyBudget,
   see: (chunk: Buffer) => void,
 ): Promise<HeldBody> {
   const { bodyBytesMax, bodyInMemoryBytesMax } = budget.limits
   const { declaredBytes } = arriving
-  if (declaredBytes === 0) return noBody
-  const declared = declaredBytes ?? 0
-  if (declared > bodyBytesMax) throw tooLarge(bodyBytesMax)
+  return declaredBytes !== undefined &&
+    declaredBytes <= bodyInMemoryBytesMax &&
+    declaredBytes <= bodyBytesMax
+    ? takeSmall(arriving, budget, see)
+    : takeLarge(arriving, budget, see)
+}
 
-  if (declared > 0 && declared <= bodyInMemoryBytesMax)
-    return await takeSmall(arriving, budget, see)
+/** A body that goes to a file, or of which nobody knows how long it is. */
+async function takeLarge(
+  arriving: ArrivingBody,
+  budget: BodyBudget,
+  see: (chunk: Buffer) => void,
+): Promise<HeldBody> {
+  const { bodyBytesMax, bodyInMemoryBytesMax } = budget.limits
+  const declared = arriving.declaredBytes ?? 0
+  if (declared > bodyBytesMax) throw tooLarge(bodyBytesMax)
 
   // Reserved as a whole where the length is known: half a body that must then be refused helps nobody.
   const memory = budget.memory()
@@ -189,6 +199,7 @@ async function takeSmall(
   budget: BodyBudget,
   see: (chunk: Buffer) => void,
 ): Promise<HeldBody> {
+  if (arriving.declaredBytes === 0) return noBody
   const share = budget.memory()
   share.grow(arriving.declaredBytes ?? 0)
   try {

@@ -79,10 +79,11 @@ export class Exchange implements Rostered {
       this.#enders ??= []
       this.#enders.push(act)
     }
-    return { [Symbol.dispose]: () => this.#forget(act) }
+    return new Ender(this, act)
   }
 
-  #forget(act: () => void): void {
+  /** For the handle. */
+  forget(act: () => void): void {
     const at = this.#enders?.indexOf(act) ?? -1
     if (at >= 0) this.#enders!.splice(at, 1)
   }
@@ -119,6 +120,20 @@ export class Exchange implements Rostered {
     const enders = this.#enders ?? []
     this.#enders = undefined
     for (const act of enders) act()
+  }
+}
+
+class Ender implements Disposable {
+  readonly #exchange: Exchange
+  readonly #act: () => void
+
+  constructor(exchange: Exchange, act: () => void) {
+    this.#exchange = exchange
+    this.#act = act
+  }
+
+  [Symbol.dispose](): void {
+    this.#exchange.forget(this.#act)
   }
 }
 

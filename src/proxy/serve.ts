@@ -120,46 +120,6 @@ export class Server {
       suspected = undefined
     }
 
-    /** False: it is over, as far as backends go. */
-    const again = async (lease: Lease): Promise<boolean> => {
-      exchange.backend = lease.endpoint.name
-      const takenMs = clock.now()
-      exchange.seatedMs = takenMs
-      // Another backend answers it, so the request is no killer.
-      answer.onFirstFrame = blame
-      const stillborn = this.#mustLoad(exchange, lease)
-        ? await this.#load(exchange, lease, answer)
-        : undefined
-      const outcome = stillborn ?? (await runAttempt(exchange, lease, answer, this.#doors))
-      exchange.attempts.push({ backend: lease.endpoint.name, outcome })
-      // No prompt has ever killed a load.
-      const death = !stillborn && isDeath(outcome) && asked.ask.repeatable
-      if (death) exchange.deaths++
-      lease.settle(outcome, {
-        figures: exchange.figures,
-        firstByteMs: answer.firstByteAfter(takenMs),
-        forgiven: death,
-      })
-      if (outcome.kind === 'answered') {
-        queue.served(clock.now() - takenMs)
-        return false
-      }
-      if (death) {
-        if (exchange.deaths >= deathsMax) {
-          suspected = undefined
-          await this.#poison.ban(model, asked.body, clock.now())
-          if (!answer.started) throw poisoned()
-          return false
-        }
-        suspected = { endpoint: lease.endpoint, outcome }
-      }
-      if (outcome.kind === 'refused' && outcome.why === 'noModel')
-        this.#forget(lease.endpoint, model)
-      if (!this.#mayTryAgain(exchange, answer, outcome)) return false
-      if (!(outcome.kind === 'brokeOff' && outcome.reusedSocket)) exchange.hasTried(lease.endpoint)
-      observer.retried(lease.endpoint.name, outcome.kind)
-      return true
-    }
     try {
       for (;;) {
         // Whoever has left starts nothing any more, not even a load for others.
@@ -167,7 +127,43 @@ export class Server {
         const lease = queue.leaseNow(exchange) ?? (await this.#lease(exchange, answer))
         if (!lease) break
         try {
-          if (!(await again(lease))) break
+          exchange.backend = lease.endpoint.name
+          const takenMs = clock.now()
+          exchange.seatedMs = takenMs
+          // Another backend answers it, so the request is no killer.
+          answer.onFirstFrame = blame
+          const stillborn = this.#mustLoad(exchange, lease)
+            ? await this.#load(exchange, lease, answer)
+            : undefined
+          const outcome = stillborn ?? (await runAttempt(exchange, lease, answer, this.#doors))
+          exchange.attempts.push({ backend: lease.endpoint.name, outcome })
+          // No prompt has ever killed a load.
+          const death = !stillborn && isDeath(outcome) && asked.ask.repeatable
+          if (death) exchange.deaths++
+          lease.settle(outcome, {
+            figures: exchange.figures,
+            firstByteMs: answer.firstByteAfter(takenMs),
+            forgiven: death,
+          })
+          if (outcome.kind === 'answered') {
+            queue.served(clock.now() - takenMs)
+            break
+          }
+          if (death) {
+            if (exchange.deaths >= deathsMax) {
+              suspected = undefined
+              await this.#poison.ban(model, asked.body, clock.now())
+              if (!answer.started) throw poisoned()
+              break
+            }
+            suspected = { endpoint: lease.endpoint, outcome }
+          }
+          if (outcome.kind === 'refused' && outcome.why === 'noModel')
+            this.#forget(lease.endpoint, model)
+          if (!this.#mayTryAgain(exchange, answer, outcome)) break
+          if (!(outcome.kind === 'brokeOff' && outcome.reusedSocket))
+            exchange.hasTried(lease.endpoint)
+          observer.retried(lease.endpoint.name, outcome.kind)
         } finally {
           lease[Symbol.dispose]()
         }

@@ -21,7 +21,9 @@ const headBytesMax = 16_384
 const requestLine = /^(GET|HEAD|POST|PUT|PATCH|DELETE) (\/[\w\-.~/:%?&=+,@!*;$]*) HTTP\/1\.1$/
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 /** RFC 9110 5.5 without the high half of Latin-1: bytes about whose meaning two readers could differ. */
-const oddInValue = /[^\t\x20-\x7e]/
+const oddSign = /[^\t\r\n\x20-\x7e]/
+/** A line end that is not both of its bytes. */
+const halfLineEnd = /\r(?!\n)|(?<!\r)\n/
 
 /** What these say is not simple: how a body is framed, what happens before it is sent, who may see what. */
 const notSimple: ReadonlySet<string> = new Set([
@@ -40,15 +42,17 @@ const notSimple: ReadonlySet<string> = new Set([
  * somebody who knows all of HTTP.
  */
 export function readRequestHead(bytes: Buffer): RequestHead | undefined {
-  const end = bytes.indexOf('\r\n\r\n')
-  if (end < 0 || end + 4 > headBytesMax) return undefined
-  const text = bytes.toString('latin1', 0, end)
+  const all = bytes.toString('latin1', 0, Math.min(bytes.length, headBytesMax))
+  const end = all.indexOf('\r\n\r\n')
+  if (end < 0) return undefined
+  const text = all.slice(0, end)
+  if (oddSign.test(text) || halfLineEnd.test(text)) return undefined
   const lineEnd = text.indexOf('\r\n')
   const first = requestLine.exec(lineEnd < 0 ? text : text.slice(0, lineEnd))
   if (!first || lineEnd < 0) return undefined
 
   const rawHeaders: string[] = []
-  const headers: Record<string, string> = Object.create(null) as Record<string, string>
+  const headers: Record<string, string> = {}
   for (let from = lineEnd + 2; from < text.length; ) {
     const next = text.indexOf('\r\n', from)
     const to = next < 0 ? text.length : next
@@ -56,9 +60,8 @@ export function readRequestHead(bytes: Buffer): RequestHead | undefined {
     if (colon < 0 || colon >= to) return undefined
     const name = text.slice(from, colon)
     const value = withoutSpace(text, colon + 1, to)
-    if (!token.test(name) || oddInValue.test(value)) return undefined
-    const lower = name.toLowerCase()
-    if (headers[lower] !== undefined || notSimple.has(lower)) return undefined
+    const lower = usual[name] ?? lowered(name)
+    if (lower === undefined || Object.hasOwn(headers, lower)) return undefined
     headers[lower] = value
     rawHeaders.push(name, value)
     from = to + 2
@@ -77,6 +80,28 @@ export function readRequestHead(bytes: Buffer): RequestHead | undefined {
     lastOne: said === 'close',
     bytes: end + 4,
   }
+}
+
+/** How nearly all clients write the names of the fields that nearly all send. */
+const usual: Readonly<Record<string, string | undefined>> = Object.freeze(
+  Object.assign(
+    Object.create(null) as object,
+    Object.fromEntries(
+      ['Host', 'User-Agent', 'Accept', 'Accept-Encoding', 'Accept-Language', 'Authorization']
+        .concat(['Content-Type', 'Content-Length', 'Connection', 'Origin', 'Sec-Fetch-Mode'])
+        .flatMap((name) => [
+          [name, name.toLowerCase()],
+          [name.toLowerCase(), name.toLowerCase()],
+        ]),
+    ),
+  ),
+)
+
+/** Undefined: no name, or one that is not simple. */
+function lowered(name: string): string | undefined {
+  if (!token.test(name)) return undefined
+  const lower = name.toLowerCase()
+  return notSimple.has(lower) ? undefined : lower
 }
 
 /** A value without the optional space around it, which is spaces and tabs only (RFC 9110 5.6.3). */
