@@ -1,0 +1,75 @@
+import { type Body, bodyOf, bytesOf, cannot, reasons, withLimit } from './asked.ts'
+import type { Continuing, Emitted } from './continuing.ts'
+import {
+  askedNative,
+  hasGrammar,
+  hasImages,
+  nativeLeg,
+  optionsOf,
+  readNative,
+  wantsThoughts,
+} from './native.ts'
+import { listAt, textAt } from './reading.ts'
+import { barTo, nativeMore, picked, rawRequest, restartRequest } from './requests.ts'
+
+/** `/api/generate` */
+export const nativeGenerate: Continuing = {
+  family: 'ollama',
+  op: 'generate',
+  read: readNative,
+  missing: () => undefined,
+  request(original, emitted, method, rendered) {
+    const body = bodyOf(original.body)
+    if (body === undefined) return cannot(reasons.body)
+    const bar = barTo(method, emitted, hasGrammar(body))
+    if (bar !== undefined) return cannot(bar)
+    const asked = askedNative(body, emitted)
+    if (method === 'restart') return restartRequest(original, asked)
+    const options = optionsOf(body)
+    const more = picked(body, nativeMore)
+    if (method === 'raw') {
+      const parts = {
+        model: body['model'],
+        options,
+        more,
+        thinks: wantsThoughts(body),
+        images: hasImages(body),
+        body,
+      }
+      // A raw prompt of the client's own has no other rendering than itself.
+      const prompt = body['raw'] === true ? textAt(body, 'prompt') : rendered
+      return rawRequest(parts, prompt, emitted, asked)
+    }
+    const only = onlyAsPrompt(body)
+    if (only !== undefined) return cannot(only)
+    const next = {
+      model: body['model'],
+      messages: asMessages(textAt(body, 'system'), textAt(body, 'prompt'), emitted),
+      ...picked(body, ['stream', 'think']),
+      ...more,
+      options: withLimit(options, 'num_predict', emitted, asked),
+    }
+    return { path: '/api/chat', body: bytesOf(next), method, asked }
+  },
+  leg: nativeLeg('generate'),
+}
+
+/** What of a prompt would mean something else, or nothing, in a conversation; undefined: all of it means the same. */
+function onlyAsPrompt(body: Body): string | undefined {
+  if (body['raw'] === true) return 'a raw prompt is no conversation'
+  if (textAt(body, 'template') !== '') return 'a template of its own is for prompts only'
+  if (textAt(body, 'suffix') !== '') return 'a text is to be filled in, not continued'
+  if (listAt(body, 'context').length > 0) return 'an earlier context is for prompts only'
+  return hasImages(body) ? 'images of a prompt are bound to it' : undefined
+}
+
+/** A prompt as the conversation that Ollama itself makes of it. Source: server/routes.go, GenerateHandler. */
+export function asMessages(system: string, prompt: string, emitted: Emitted): readonly Body[] {
+  const { text, thinking } = emitted
+  const thoughts = thinking === '' ? {} : { thinking }
+  return [
+    ...(system === '' ? [] : [{ role: 'system', content: system }]),
+    { role: 'user', content: prompt },
+    ...(text === '' && thinking === '' ? [] : [{ role: 'assistant', content: text, ...thoughts }]),
+  ]
+}
