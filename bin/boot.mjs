@@ -129,7 +129,8 @@ function run(program, args) {
       },
     })
     // A terminal sends Ctrl-C to the whole group; the child decides when it has stopped.
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+    const unix = process.platform === 'win32' ? [] : ['SIGUSR2']
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', ...unix])
       process.on(signal, () => child.kill(signal))
     // npm ends at SIGTERM together with its shell and tells nobody below: an orphan stops by itself.
     const parent = process.ppid

@@ -1,16 +1,21 @@
 import { randomBytes } from 'node:crypto'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Clock, realClock } from './core/clock.ts'
+import { type Reloaded, SettingsInForce } from './config/in-force.ts'
+import { type Clock, realClock, sleep } from './core/clock.ts'
 import { type Dice, realDice } from './core/dice.ts'
 import type { Observer } from './core/observer.ts'
 import type { Settings } from './core/settings.ts'
-import { type Listener, listen } from './http/listener.ts'
+import { Commands } from './http/commands.ts'
+import { listen } from './http/listener.ts'
 import { stateOf } from './http/status.ts'
+import type { Endpoint } from './pool/endpoint.ts'
 import { Pool } from './pool/pool.ts'
 import { Prober } from './pool/prober.ts'
 import { loadDoor, probeDoor } from './proxy/ask-backend.ts'
 import { BodyBudget } from './proxy/body.ts'
+import { Conformance, type Sighting } from './proxy/continuing/conformance.ts'
+import { askAtIn, isIdleIn } from './proxy/continuing/probe-doors.ts'
 import { askInside } from './proxy/inner.ts'
 import { lateWire } from './proxy/late-wire.ts'
 import { Loads } from './proxy/loads.ts'
@@ -30,6 +35,9 @@ import { severalObservers } from './telemetry/several.ts'
 
 /** How long the start waits for slow backends: who has not answered by then is found by the next look. */
 const firstLooksMsMax = 250
+/** Who takes over from another process has time to find what that one finds; until then the other one serves. */
+const takeOverMsMax = 25_000
+const takeOverLooksEveryMs = 20
 const prepareAfterMs = 1_000
 /** What an answer that is ended at the stop may take to tell its client so. */
 const lastWordsMs = 500
@@ -43,6 +51,23 @@ export interface AppDoors {
   readonly demo?: boolean
   /** How long the start waits for the first looks; more where every backend is known to answer. */
   readonly firstLooksMsMax?: number
+  /** The settings as their sources say now, for a reload; throws a ConfigError. */
+  readonly read?: () => Promise<Settings>
+  /** A socket on which another process serves now, or did until it died. */
+  readonly inherited?: {
+    readonly fd: number
+    /** Names of the backends that are ready for the other one; undefined: there is no other one. */
+    readonly otherFinds?: readonly string[] | undefined
+  }
+}
+
+export interface StopOptions {
+  /** How long idle connections are kept for a client that is about to use one; 0 unless said. */
+  readonly idleMs?: number
+  /** Another process takes what comes: nobody has to be given notice. */
+  readonly withoutNotice?: boolean
+  /** Another process serves behind the same socket: readiness is not ours to fail. */
+  readonly replaced?: boolean
 }
 
 export interface App extends AsyncDisposable {
@@ -52,19 +77,25 @@ export interface App extends AsyncDisposable {
   readonly queue: Queue
   /** Every backend's models as known now; for the banner. */
   models(): string[]
+  /** The listening socket, for a process that takes over. */
+  readonly handle: unknown
+  readonly settings: Settings
+  /** Reads the settings again, and exchanges them if they hold. */
+  reload(cause: string): Promise<Reloaded>
   /** Readiness first, then no new connections; streams finish until the limit, then are cut. */
-  stop(): Promise<void>
+  stop(how?: StopOptions): Promise<void>
 }
 
 /** The composition root: the only file that knows every room. */
-export async function startApp(settings: Settings, doors: AppDoors = {}): Promise<App> {
+export async function startApp(first: Settings, doors: AppDoors = {}): Promise<App> {
   const clock = doors.clock ?? realClock()
   const dice = doors.dice ?? realDice()
   const version = doors.version ?? '0.0.0'
   const hop = `chasqui-${randomBytes(6).toString('hex')}`
   let stopping = false
+  let isReplaced = false
 
-  const log = createLog(settings.log, process.stderr.isTTY === true, clock)
+  const log = createLog(first.log, process.stderr.isTTY === true, clock)
   const metrics = createMetrics(
     () => snapshot(),
     { version, node: process.version },
@@ -76,12 +107,22 @@ export async function startApp(settings: Settings, doors: AppDoors = {}): Promis
     doors.observer ?? {},
   ])
 
-  const { connectMs } = settings.timeouts
+  const inForce = new SettingsInForce(first, {
+    read: doors.read,
+    observer,
+    apply: () => reconfigure(),
+  })
+  const settings = inForce.now
+  const connecting = {
+    get connectMs() {
+      return settings.timeouts.connectMs
+    },
+  }
   const general = lateWire(async () => {
     const { undiciWire } = await import('./proxy/undici-wire.ts')
-    return undiciWire({ connectMs }, clock)
+    return undiciWire(connecting, clock)
   })
-  const wire = netWire({ connectMs }, clock, general)
+  const wire = netWire(connecting, clock, general)
   const pool = new Pool(settings.backends, { clock, dice, observer, breaker: settings.breaker })
   const prober = new Prober(pool, settings.probes, {
     clock,
@@ -98,8 +139,21 @@ export async function startApp(settings: Settings, doors: AppDoors = {}): Promis
   const loads = new Loads(loadDoor(wire, clock, hop), clock, observer)
   const bodies = new BodyBudget(settings.limits, settings.dataDir)
   const shared = { pool, queue, loads, wire, clock, observer, settings, hop, refresh }
-  const server = new Server({ ...shared, refreshForUnknown: () => prober.refreshForUnknown() })
+  const conformance = new Conformance({
+    clock,
+    isIdle: (seen) => isIdleIn({ pool, isLoaded }, seen),
+    askAt: (seen) => askAtIn({ pool, clock, ask, isLoaded }, seen),
+    ended: ({ backend, model }, _result, error) => {
+      if (error) observer.noticed('how a model goes on could not be measured', { backend, model })
+    },
+  })
+  const server = new Server({
+    ...shared,
+    conformance,
+    refreshForUnknown: () => prober.refreshForUnknown(),
+  })
   const manager = new Manager(shared)
+  const commands = new Commands()
   const refreshForUnknown = () => prober.refreshForUnknown()
   const ask = askInside({ server, clock })
   const setting = () => settings.embed.split
@@ -114,6 +168,10 @@ export async function startApp(settings: Settings, doors: AppDoors = {}): Promis
     tokens: new TokenEstimator(),
     openSpool: () => openSpool(bodies),
     mustHave: (model, labels) => mustBeServed(model, labels, { pool, refreshForUnknown }),
+  }
+
+  function isLoaded(endpoint: Endpoint, { canonical, runner }: Sighting): boolean {
+    return !loads.needed(endpoint, { name: { canonical, cloud: false }, runner })
   }
 
   function snapshot(): MetricsSnapshot {
@@ -142,33 +200,49 @@ export async function startApp(settings: Settings, doors: AppDoors = {}): Promis
     }
   }
 
+  /** In the turn in which the settings were exchanged: whoever has made something of them makes it anew. */
+  function reconfigure(): void {
+    const { added, removed } = pool.reconcile(settings.backends)
+    pool.judgeBy(settings.breaker)
+    queue.reconfigure(settings)
+    server.reconfigure(settings.retries)
+    bodies.reconfigure(settings.limits)
+    log.logger.level = settings.log.level
+    listener.reconfigure()
+    manager.remind(added)
+    // Another server under the name of one that is gone: what was measured there says nothing.
+    for (const { name } of removed) embed.forget(name)
+    wire.keepOnly(settings.backends)
+    prober.reconfigure(settings.probes)
+    void prober.start()
+  }
+
   await sweepSpool(settings.dataDir)
   const firstLooks = prober.start()
-  let listener: Listener
-  try {
-    listener = await listen({
-      ...shared,
-      server,
-      manager,
-      bodies,
-      split,
-      embed,
-      version,
-      demo: doors.demo ?? false,
-      metrics: () => metrics.render(),
-      stopping: () => stopping,
+  const looked = (ms: number) =>
+    Promise.race([firstLooks, new Promise<void>((resolve) => void setTimeout(resolve, ms).unref())])
+  const inside = { server, manager, commands, bodies, split, embed, version }
+  const listener = await findThese(doors.inherited?.otherFinds ?? [], pool, clock)
+    .then(() =>
+      listen(
+        {
+          ...shared,
+          ...inside,
+          demo: doors.demo ?? false,
+          metrics: () => metrics.render(),
+          reload: () => inForce.reload('request'),
+          refused: () => inForce.refused,
+          stopping: () => stopping && !isReplaced,
+        },
+        doors.inherited,
+      ),
+    )
+    .catch(async (error: unknown) => {
+      prober[Symbol.dispose]()
+      await wire.close()
+      throw error
     })
-  } catch (error) {
-    prober[Symbol.dispose]()
-    await wire.close()
-    throw error
-  }
-  await Promise.race([
-    firstLooks,
-    new Promise<void>(
-      (resolve) => void setTimeout(resolve, doors.firstLooksMsMax ?? firstLooksMsMax).unref(),
-    ),
-  ])
+  await looked(doors.firstLooksMsMax ?? firstLooksMsMax)
 
   // What most fleets need only now and then is loaded when the start is over, or when it is asked for.
   const prepared = clock.after(prepareAfterMs, () => {
@@ -177,16 +251,25 @@ export async function startApp(settings: Settings, doors: AppDoors = {}): Promis
     listener.prepare()
   })
 
-  async function stop(): Promise<void> {
+  const stop = async (how: StopOptions = {}) => {
     if (stopping) return
     stopping = true
-    const { drainMs } = settings.timeouts
-    const limit = setTimeout(() => server.stopRunning(), drainMs)
+    isReplaced = how.replaced ?? false
+    const { drainMs, noticeMs } = settings.timeouts
+    if (noticeMs !== undefined && !how.withoutNotice) {
+      listener.leave()
+      await sleep(clock, noticeMs)
+    }
+    const limit = setTimeout(() => {
+      server.stopRunning()
+      commands.stopRunning()
+    }, drainMs)
     const cut = setTimeout(() => listener.cut(), drainMs + lastWordsMs)
-    await listener.stop()
+    await listener.stop(how.idleMs ?? 0)
     clearTimeout(limit)
     clearTimeout(cut)
     prepared[Symbol.dispose]()
+    conformance.stop()
     prober[Symbol.dispose]()
     await wire.close()
     log.close()
@@ -195,11 +278,30 @@ export async function startApp(settings: Settings, doors: AppDoors = {}): Promis
   return {
     url: listener.url,
     port: listener.port,
+    handle: listener.handle,
+    settings,
+    reload: (cause) => inForce.reload(cause),
     pool,
     queue,
     models: () => [...new Set(pool.endpoints.flatMap((each) => [...each.onDisk.keys()]))].sort(),
     stop,
-    [Symbol.asyncDispose]: stop,
+    [Symbol.asyncDispose]: () => stop(),
+  }
+}
+
+/** Another process serves better: it finds backends that this one does not. */
+export class CannotTakeOver extends Error {}
+
+async function findThese(names: readonly string[], pool: Pool, clock: Clock): Promise<void> {
+  const latestMs = clock.now() + takeOverMsMax
+  for (;;) {
+    const missing = names.filter((name) => pool.endpoint(name)?.ready === false)
+    if (missing.length === 0) return
+    if (clock.now() >= latestMs)
+      throw new CannotTakeOver(
+        `${missing.join(', ')} can be reached from the server that is to be replaced, and not from this one`,
+      )
+    await sleep(clock, takeOverLooksEveryMs)
   }
 }
 
@@ -214,12 +316,16 @@ async function openSpool(bodies: BodyBudget): Promise<SpoolFile> {
   }
 }
 
-/** What killed processes left behind: bodies of exchanges that nobody will finish. Living ones keep theirs. */
+/**
+ * What killed processes left behind: bodies of exchanges that nobody will finish. Living ones keep theirs; who had our
+ * own number before us, as in a container every process has, is not among them.
+ */
 async function sweepSpool(dataDir: string): Promise<void> {
   const folder = join(dataDir, 'spool')
   const pids = await readdir(folder).catch(() => [])
   for (const pid of pids)
-    if (!isAlive(Number(pid))) await rm(join(folder, pid), { recursive: true, force: true })
+    if (Number(pid) === process.pid || !isAlive(Number(pid)))
+      await rm(join(folder, pid), { recursive: true, force: true })
 }
 
 function isAlive(pid: number): boolean {

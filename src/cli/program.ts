@@ -1,6 +1,8 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { coerce } from '../config/coerce.ts'
 import { exit } from './exit-codes.ts'
 import type { SplitFlags } from './split-flags.ts'
+import { workerVariable } from './under-supervisor.ts'
 
 /** Every command; each loads its own code only when it is called, so that starting stays quick. */
 export async function runCli(
@@ -24,6 +26,11 @@ export async function runCli(
     ['demo', 'demo', 'serve four simulated servers'],
   ] as const)
     servingOptions(program.command(name).description(summary)).action(async (options) => {
+      if (mustSupervise(options, env)) {
+        const { supervise } = await import('./supervise.ts')
+        code = await supervise(argv, env)
+        return
+      }
       const { serve } = await import('./serve.ts')
       code = await serve({ ...serveOptions(options), fleet, version }, env)
     })
@@ -94,6 +101,15 @@ export async function runCli(
       code = await print(options, env)
     })
   config
+    .command('reload')
+    .description('the running proxy reads its own again; streams go on')
+    .option('--url <url>', 'of the proxy')
+    .action(async (options: { url?: string }) => {
+      const { reload } = await import('./reload.ts')
+      const { proxyUrl } = await import('./remote.ts')
+      code = await reload(proxyUrl(options.url, env), env)
+    })
+  config
     .command('schema')
     .description('JSON Schema for editors')
     .action(async () => {
@@ -126,6 +142,7 @@ interface ServingFlags {
   readonly backend?: string[]
   readonly slots?: number
   readonly makeAdminToken?: boolean
+  readonly supervised?: boolean
 }
 
 function servingOptions(command: Command): Command {
@@ -145,6 +162,10 @@ function servingOptions(command: Command): Command {
     .option(
       '--make-admin-token',
       'when others can connect and none is set: make one, show it once, keep it in the data directory',
+    )
+    .option(
+      '--supervised',
+      'behind a process that keeps the socket: SIGUSR2 replaces the server, and one that crashes is started again',
     )
 }
 
@@ -202,6 +223,12 @@ function splitOptions(command: Command): Command {
 
 function serveOptions({ config, listen, backend, slots, makeAdminToken }: ServingFlags) {
   return { config, listen, backends: backend, slots, makeAdminToken }
+}
+
+/** Also by CHASQUI_SUPERVISED; a server that a supervisor has started serves. */
+function mustSupervise({ supervised }: ServingFlags, env: NodeJS.ProcessEnv): boolean {
+  const wanted = supervised === true || coerce(env['CHASQUI_SUPERVISED'] ?? '', 'boolean') === true
+  return wanted && env[workerVariable] === undefined
 }
 
 function wholeNumber(text: string): number {

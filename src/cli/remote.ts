@@ -12,13 +12,27 @@ export function proxyUrl(given: string | undefined, env: NodeJS.ProcessEnv): str
   return `http://${host === '' || host === '0.0.0.0' || host === '[::]' ? '127.0.0.1' : host}:${port}`
 }
 
-/** One call to the proxy: its JSON, or an exit code with a sentence said. */
+/** One call to the proxy that must succeed: its JSON, or an exit code with a sentence said. */
 export async function callProxy(
   url: string,
   path: string,
   env: NodeJS.ProcessEnv,
   method: 'GET' | 'POST' = 'GET',
 ): Promise<{ ok: true; body: unknown } | { ok: false; code: number }> {
+  const asked = await askProxy(url, path, env, method)
+  if (!asked.ok) return asked
+  const { status, body } = asked
+  if (status >= 200 && status < 300) return { ok: true, body }
+  return { ok: false, code: sayRefusal(status, body) }
+}
+
+/** One call to the proxy: its answer, whatever that is; or an exit code with a sentence said when there is none. */
+export async function askProxy(
+  url: string,
+  path: string,
+  env: NodeJS.ProcessEnv,
+  method: 'GET' | 'POST',
+): Promise<{ ok: true; status: number; body: unknown } | { ok: false; code: number }> {
   if (!URL.canParse(url)) {
     say(`chasqui: "${url}" is no URL; it looks like http://127.0.0.1:11435`)
     return { ok: false, code: exit.wrongUsage }
@@ -36,9 +50,13 @@ export async function callProxy(
     return { ok: false, code: exit.notReachable }
   }
   const body: unknown = await response.json().catch(() => undefined)
-  if (response.ok) return { ok: true, body }
+  return { ok: true, status: response.status, body }
+}
+
+/** What the proxy said against it; the exit code. */
+export function sayRefusal(status: number, body: unknown): number {
   const problem = body as { detail?: string; fix?: string; status?: unknown } | undefined
-  say(`chasqui: ${problem?.detail ?? problem?.status ?? `it answered ${response.status}`}`)
+  say(`chasqui: ${problem?.detail ?? problem?.status ?? `it answered ${status}`}`)
   if (problem?.fix) say(`  fix: ${problem.fix}`)
-  return { ok: false, code: response.status === 403 ? exit.notAllowed : exit.failed }
+  return status === 403 ? exit.notAllowed : exit.failed
 }

@@ -1,13 +1,19 @@
-import { type App, startApp } from '../app.ts'
+import { type App, CannotTakeOver, type StopOptions, startApp } from '../app.ts'
 import { type ConfigOptions, type LoadedSettings, loadSettings } from '../config/load.ts'
 import { ConfigError } from '../config/problem.ts'
 import { realClock } from '../core/clock.ts'
-import type { Settings } from '../core/settings.ts'
+import type { ListenAddress, Settings } from '../core/settings.ts'
 import { type AdminToken, keptAdminToken } from './admin-token.ts'
 import { banner, type FleetKind, isLoopbackHost } from './banner.ts'
 import type { DemoFleet } from './demo-fleet.ts'
 import { exit } from './exit-codes.ts'
+import { reloadOnChange } from './reload-on-change.ts'
 import { data, say } from './talk.ts'
+import { socketFd, underSupervisor } from './under-supervisor.ts'
+
+/** How long an idle connection is kept for a client that is about to use it: at a stop, and where another serves. */
+const idleMsAtStop = 300
+const idleMsWhenReplaced = 5_000
 
 export interface ServeOptions extends ConfigOptions {
   /** `find`: what a person most likely means by `npm start`. `demo`: simulated servers. `configured`: what is named. */
@@ -21,6 +27,7 @@ export interface ServeOptions extends ConfigOptions {
 export async function serve(options: ServeOptions, env: NodeJS.ProcessEnv): Promise<number> {
   // From here on: who says stop while we start gets an orderly stop, too.
   const stopped = stopSignal()
+  const supervisor = underSupervisor(env)
   let loaded: LoadedSettings
   try {
     loaded = await loadSettings({ options, env, cwd: process.cwd() })
@@ -30,14 +37,28 @@ export async function serve(options: ServeOptions, env: NodeJS.ProcessEnv): Prom
     return exit.configInvalid
   }
   for (const warning of loaded.warnings) say(`chasqui: ${warning}`)
-  let { settings } = loaded
-  if (options.makeAdminToken || loaded.switches.makeAdminToken) {
-    const kept = await adminTokenFor(settings)
-    if (kept === 'failed') return exit.failed
-    settings = { ...settings, adminToken: kept ?? settings.adminToken }
-  }
+  const mayMakeToken = options.makeAdminToken || loaded.switches.makeAdminToken
+  const kept = mayMakeToken ? await adminTokenFor(loaded.settings) : undefined
+  if (kept === 'failed') return exit.failed
   const fleet = await chooseFleet(options, loaded)
-  settings = { ...settings, backends: fleet.backends }
+  /** With what no file says. */
+  const whole = (settings: Settings): Settings => ({
+    ...settings,
+    listen: sameSocket(settings.listen, supervisor?.listen),
+    adminToken: settings.adminToken ?? kept,
+    // The Ollama that was found stands in for backends that nobody had named.
+    backends:
+      fleet.kind === 'configured' || (fleet.kind === 'local' && settings.backends.length > 0)
+        ? settings.backends
+        : fleet.backends,
+  })
+  let settings = whole(loaded.settings)
+  if (supervisor?.listen) {
+    const { listen } = supervisor
+    if (settings.listen !== listen)
+      say(`chasqui: listen needs a restart of the supervisor; the socket is ${sayAddress(listen)}`)
+    settings = { ...settings, listen }
+  }
   const demo = fleet.demo !== undefined
 
   let app: App
@@ -45,6 +66,10 @@ export async function serve(options: ServeOptions, env: NodeJS.ProcessEnv): Prom
     app = await startApp(settings, {
       version: options.version,
       demo,
+      read: async () => whole((await loadAgain(options, env, loaded)).settings),
+      ...(supervisor?.listen
+        ? { inherited: { fd: socketFd, otherFinds: supervisor.otherFinds } }
+        : {}),
       // These answer for sure, and the banner names their models.
       ...(fleet.kind === 'configured' ? {} : { firstLooksMsMax: 3_000 }),
     })
@@ -53,15 +78,43 @@ export async function serve(options: ServeOptions, env: NodeJS.ProcessEnv): Prom
     say(`chasqui: ${sayStartError(error, settings)}`)
     return exit.failed
   }
-  banner(app, settings, { version: options.version, origin: loaded.origin, fleet: fleet.kind })
-  data(`ready ${app.url}`)
+  if (!supervisor?.listen)
+    banner(app, settings, { version: options.version, origin: loaded.origin, fleet: fleet.kind })
+  // Before anybody can know that we are here: an unheard signal would end the process.
+  using _watching = reloadOnChange(app, loaded.file)
+  if (!supervisor && process.platform !== 'win32')
+    process.on('SIGUSR2', () => say('chasqui: SIGUSR2 replaces a server that is --supervised'))
+  if (supervisor) supervisor.ready(app)
+  else data(`ready ${app.url}`)
 
-  const signal = await stopped
-  say(`chasqui: ${signal}, stopping`)
-  await app.stop()
+  const stop = await Promise.race([stopped, ...(supervisor ? [supervisor.left] : [])])
+  say(`chasqui: ${stop}, stopping`)
+  await app.stop(stopOptions(stop))
   await fleet.demo?.stop()
   return exit.done
 }
+
+/** A file that is gone is no wish to go on without all that was in it. */
+async function loadAgain(
+  options: ServeOptions,
+  env: NodeJS.ProcessEnv,
+  { origin }: LoadedSettings,
+): Promise<LoadedSettings> {
+  const again = await loadSettings({ options, env, cwd: process.cwd() })
+  if (again.origin !== origin && again.origin === 'no file') {
+    const where = { file: origin, line: undefined, column: undefined, path: '' }
+    throw new ConfigError([{ ...where, message: 'the file does not exist any more' }])
+  }
+  return again
+}
+
+/** Port 0 is any port: the one that was bound is the one that is meant. */
+function sameSocket(wanted: ListenAddress, bound: ListenAddress | undefined): ListenAddress {
+  const isMeant = wanted.port === 0 || wanted.port === bound?.port
+  return bound && wanted.host === bound.host && isMeant ? bound : wanted
+}
+
+const sayAddress = ({ host, port }: ListenAddress) => `${host}:${port}`
 
 /** The token that is kept, where it is needed; it is shown when it is made, and never again. */
 async function adminTokenFor(settings: Settings): Promise<string | undefined | 'failed'> {
@@ -111,6 +164,7 @@ async function chooseFleet(
 }
 
 function sayStartError(error: unknown, { listen: { host, port } }: Settings): string {
+  if (error instanceof CannotTakeOver) return error.message
   switch ((error as NodeJS.ErrnoException).code) {
     case 'EADDRINUSE':
       return `port ${port} on ${host} is taken; stop what listens there, or choose another with --listen ${host}:PORT`
@@ -125,12 +179,26 @@ function sayStartError(error: unknown, { listen: { host, port } }: Settings): st
   }
 }
 
-/** The first signal stops in order; a second one means now. */
+function stopOptions(stop: string): StopOptions {
+  switch (stop) {
+    case 'replaced':
+      return { idleMs: idleMsWhenReplaced, withoutNotice: true, replaced: true }
+    case 'orphaned':
+      // The next start wants the port.
+      return { idleMs: idleMsAtStop, withoutNotice: true }
+    default:
+      return { idleMs: idleMsAtStop }
+  }
+}
+
+/** The first signal stops in order; a second one, of whichever kind, means now. */
 function stopSignal(): Promise<string> {
   return new Promise((resolve) => {
+    let told = false
     for (const signal of ['SIGTERM', 'SIGINT'] as const)
-      process.once(signal, () => {
-        process.once(signal, () => process.exit(130))
+      process.on(signal, () => {
+        if (told) process.exit(exit.interrupted)
+        told = true
         resolve(signal)
       })
   })

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import type { Settings } from '../core/settings.ts'
 import { type ListedBackend, readBackendList } from './backend-list.ts'
 import { slotsMax } from './backend-schema.ts'
@@ -25,8 +26,14 @@ export interface LoadedSettings {
   readonly warnings: readonly string[]
   /** The file that was read, or "no file". */
   readonly origin: string
+  /** Where the file stands, or would; and what was in it. */
+  readonly file: { readonly path: string; readonly text: string }
   /** What only a command can do, and no key of the file says. */
-  readonly switches: { readonly demo: boolean; readonly makeAdminToken: boolean }
+  readonly switches: {
+    readonly demo: boolean
+    readonly makeAdminToken: boolean
+    readonly supervised: boolean
+  }
 }
 
 interface Source {
@@ -60,6 +67,7 @@ export async function loadSettings({
   const switches = {
     demo: switchOf('CHASQUI_DEMO', env, problems),
     makeAdminToken: switchOf('CHASQUI_MAKE_ADMIN_TOKEN', env, problems),
+    supervised: switchOf('CHASQUI_SUPERVISED', env, problems),
   }
   const result = checkConfig(data, places, { env, cwd, before: problems })
   if (!result.ok) {
@@ -71,6 +79,7 @@ export async function loadSettings({
     settings: result.settings,
     warnings: unknownVariables(env),
     origin: originOf(file),
+    file: { path: resolve(cwd, file.name), text: file.text },
     switches,
   }
 }

@@ -116,6 +116,11 @@ export const configSchema = z.strictObject({
         'From the last byte sent to the first byte back; off: a model may load for minutes.',
       ),
     idle: durationOrOff().prefault('off').describe('Between two bytes of an answer.'),
+    notice: durationOrOff()
+      .prefault('off')
+      .describe(
+        'Told to stop, the proxy fails /readyz so long before it takes no more connections; for load balancers.',
+      ),
     drain: duration()
       .prefault('30s')
       .describe('How long running answers may go on when the proxy is told to stop.'),
@@ -139,6 +144,9 @@ export const configSchema = z.strictObject({
       )
       .describe('Set before "commands" that come without an instruction; "" sets nothing.'),
   }),
+  continuation: yesNo()
+    .prefault(true)
+    .describe('When a backend breaks off in the middle of an answer, another one goes on with it.'),
   embed: section('Batches of embeddings.', {
     split: choice('off', 'same-class', 'all')
       .prefault('same-class')

@@ -60,6 +60,7 @@ export function settingsOf(
       connectMs: timeouts.connect,
       firstByteMs: timeouts.first_byte,
       idleMs: timeouts.idle,
+      noticeMs: timeouts.notice,
       drainMs: timeouts.drain,
     },
     retries: {
@@ -71,6 +72,7 @@ export function settingsOf(
       timeoutMs: config.generate.timeout,
       commandsInstruction: config.generate.commands_instruction,
     },
+    continuation: config.continuation,
     embed: { split: config.embed.split },
     manage: { pull: config.manage.pull },
     forwardUnknown: config.forward_unknown,

@@ -61,6 +61,10 @@ export const failures = {
     status: 502,
     fix: 'Ask for the form in the instruction, or combine with "concat".',
   },
+  config_invalid: {
+    status: 422,
+    fix: 'Mend what the problems name; until then the configuration before it is in force.',
+  },
   loop: { status: 508, fix: 'Take this proxy out of its own list of backends.' },
   stopping: { status: 503, fix: 'Try again in a moment: the proxy is being restarted.' },
   internal: { status: 500, fix: 'Report the request id.' },

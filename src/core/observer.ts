@@ -49,6 +49,16 @@ export interface ExchangeEnded {
   readonly figures: Figures | undefined
 }
 
+/** One later leg of an answer. */
+export interface Continued {
+  readonly from: string
+  readonly to: string
+  /** `trailing`, `raw`, `restart`. */
+  readonly method: string
+  /** `whole`, `brokeOff`, `diverged`, `refused`. */
+  readonly result: string
+}
+
 /** A split run begins: what will be asked, and in how many parts. */
 export interface SplitStarted {
   readonly id: string
@@ -86,6 +96,17 @@ export interface SplitEnded {
   readonly stragglerMs: number
 }
 
+/** The settings were read again. Sentences name keys, and no secrets. */
+export interface ReloadEnded {
+  /** Who asked: `file`, `SIGHUP`, `request`. */
+  readonly cause: string
+  readonly result: 'applied' | 'unchanged' | 'refused'
+  readonly changes: readonly string[]
+  readonly needsRestart?: readonly string[]
+  /** Why it was refused: the first problem, with its place. */
+  readonly problem?: string
+}
+
 /** The list of facts that the house announces. Rooms tell an Observer; they know no logger and no metrics library. */
 export interface Observer {
   exchangeStarted(family: Family, op: Op): void
@@ -96,9 +117,12 @@ export interface Observer {
   breakerTurned(backend: string, model: string | undefined, state: string): void
   backendErred(backend: string, kind: string): void
   loaded(backend: string, model: string, result: 'ok' | 'error' | 'rescued', tookMs: number): void
+  /** An answer that had broken off was gone on with elsewhere, or could not be. */
+  continued(fact: Continued): void
   splitStarted(fact: SplitStarted): void
   partTurned(fact: PartTurned): void
   splitEnded(fact: SplitEnded): void
+  reloaded(fact: ReloadEnded): void
   /** Something an operator should read once. */
   noticed(sentence: string, detail?: Readonly<Record<string, unknown>>): void
 }
@@ -115,9 +139,11 @@ export function deafObserver(heard: Partial<Observer> = {}): Observer {
     breakerTurned: nothing,
     backendErred: nothing,
     loaded: nothing,
+    continued: nothing,
     splitStarted: nothing,
     partTurned: nothing,
     splitEnded: nothing,
+    reloaded: nothing,
     noticed: nothing,
     ...heard,
   }

@@ -1,6 +1,9 @@
 import type { Backend } from './backend.ts'
 
-/** Everything an operator can set, checked, with units in the names. Frozen: a reload makes a new one. */
+/**
+ * Everything an operator can set, checked, with units in the names. A reload exchanges whole sections of the one object
+ * that the house reads, so who reads holds the whole and takes a section when it is needed.
+ */
 export interface Settings {
   readonly listen: ListenAddress
   readonly backends: readonly Backend[]
@@ -23,6 +26,8 @@ export interface Settings {
     /** Set before `commands` that come without an instruction; empty: nothing is. */
     readonly commandsInstruction: string
   }
+  /** When a backend breaks off in the middle of an answer, another one goes on with it. */
+  readonly continuation: boolean
   readonly embed: { readonly split: EmbedSplit }
   readonly manage: { readonly pull: PullTargets }
   /** Unknown paths under /api and /v1 go to one backend instead of getting Ollama's 404. */
@@ -100,7 +105,9 @@ export interface TimeoutSettings {
   readonly firstByteMs: number | undefined
   /** Between two bytes of an answer; undefined: none. */
   readonly idleMs: number | undefined
-  /** From SIGTERM until streams that still run get their one line of error. */
+  /** From SIGTERM until no more connections are taken, while readiness fails; undefined: at once. */
+  readonly noticeMs: number | undefined
+  /** From then until streams that still run get their one line of error. */
   readonly drainMs: number
 }
 

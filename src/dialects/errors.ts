@@ -33,7 +33,7 @@ export function errorAnswer(
     case 'anthropic':
       return compatible(status, anthropicError(status, message))
     case 'own':
-      return answer(status, 'application/problem+json', problem(status, message, more))
+      return answer(status, 'application/problem+json', problemDocument(status, message, more))
   }
 }
 
@@ -91,8 +91,8 @@ function anthropicError(status: number, message: string) {
   return { type: 'error', error: { type, message }, request_id: requestId }
 }
 
-/** RFC 9457. */
-function problem(
+/** RFC 9457, with a stable code and what to do. */
+export function problemDocument(
   status: number,
   detail: string,
   more: { readonly code?: FailureCode; readonly requestId?: string },

@@ -1,3 +1,4 @@
+import type { Reloaded } from '../config/in-force.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Observer } from '../core/observer.ts'
 import type { Settings } from '../core/settings.ts'
@@ -10,6 +11,7 @@ import type { Queue } from '../proxy/queue.ts'
 import type { Server } from '../proxy/serve.ts'
 import type { EmbedSplitter } from '../split/embed/run.ts'
 import type { SplitDoors } from '../split/order.ts'
+import type { Commands } from './commands.ts'
 
 /** What the surfaces are handed by the composition root. */
 export interface HttpDoors {
@@ -19,6 +21,7 @@ export interface HttpDoors {
   readonly loads: Loads
   readonly server: Server
   readonly manager: Manager
+  readonly commands: Commands
   readonly bodies: BodyBudget
   readonly split: SplitDoors
   readonly embed: EmbedSplitter
@@ -31,6 +34,10 @@ export interface HttpDoors {
   /** Prometheus text. */
   readonly metrics: () => Promise<{ contentType: string; text: string }>
   readonly refresh: (endpoint: Endpoint) => Promise<void>
+  /** The settings are read again, and exchanged if they hold. */
+  readonly reload: () => Promise<Reloaded>
+  /** The newest configuration was refused, and the one before it is in force. */
+  readonly refused: () => boolean
   /** True from the first signal to stop on. */
   readonly stopping: () => boolean
 }

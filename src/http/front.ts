@@ -38,6 +38,8 @@ export class FrontDoor {
   readonly #generate: GenerateSurface
   readonly #ours: ReadonlySet<string>
   readonly #hosts = new Map<string, boolean>()
+  /** What those were judged by: a reload may exchange it. */
+  #hostsBy: readonly string[] | undefined
 
   /** `ours`: first path segments that Fastify serves; behind /api, second ones. */
   constructor(doors: HttpDoors, ours: ReadonlySet<string>) {
@@ -132,6 +134,8 @@ export class FrontDoor {
 
   /** A listener is called by few names, so each is judged once. */
   #hostAllowed(host: string | undefined, listenHost: string, extra: readonly string[]): boolean {
+    if (extra !== this.#hostsBy) this.#hosts.clear()
+    this.#hostsBy = extra
     const known = this.#hosts.get(host ?? '')
     if (known !== undefined) return known
     const allowed = hostAllowed(host, listenHost, extra)

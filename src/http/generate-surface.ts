@@ -5,6 +5,7 @@ import { scanBody } from '../dialects/scan.ts'
 import { tenantOf } from '../guard/tenant.ts'
 import { type HeldBody, takeBody } from '../proxy/body.ts'
 import { Exchange } from '../proxy/exchange.ts'
+import { continueWishOf } from './continue-wish.ts'
 import type { HttpDoors } from './doors.ts'
 import type { Visit } from './front.ts'
 import { type GenerateRequest, nativeBody, readGenerate } from './generate-request.ts'
@@ -55,6 +56,7 @@ export class GenerateSurface {
       op: 'generate',
       modelUnknownText: `model '${request.model}' is on none of the backends`,
       headers: visit.headers,
+      ...continueWishOf(visit, settings),
       now: () => clock.now(),
     })
   }

@@ -4,7 +4,7 @@ import {
   type Server as NodeServer,
   type ServerResponse,
 } from 'node:http'
-import type { Socket } from 'node:net'
+import { Server as NetServer, type Socket } from 'node:net'
 import { findRoute } from '../dialects/routes.ts'
 import type { HttpDoors } from './doors.ts'
 import { FrontDoor } from './front.ts'
@@ -16,6 +16,8 @@ import { NodeClient } from './node-door/client.ts'
 
 /** Idle keep-alive of clients; longer than that of the proxies that people put in front (nginx: 60 s). */
 const keepAliveMs = 75_000
+/** While it stops: how often connections that have turned idle are looked for. */
+const sweepEveryMs = 50
 
 export interface Listener {
   /** `http://host:port`, as a person would type it. */
@@ -23,8 +25,17 @@ export interface Listener {
   readonly port: number
   /** Makes what is made late, so that the first who asks does not wait for it. */
   prepare(): void
-  /** Takes no more connections, lets idle ones go, and ends when the last answer has. */
-  stop(): Promise<void>
+  /** The listening socket of the system, for a process that takes over. */
+  readonly handle: unknown
+  /** After a reload. */
+  reconfigure(): void
+  /** Answers say from now on that they are the last on their connection. */
+  leave(): void
+  /**
+   * Takes no more connections and ends when the last answer has. Connections that stay idle so long are closed: who
+   * uses one in the meantime is answered on it, and told that this was the last time.
+   */
+  stop(idleMs: number): Promise<void>
   /** Cuts what still runs. */
   cut(): void
 }
@@ -33,7 +44,8 @@ export interface Listener {
  * One listener for everything. Plain inference comes in by the net door, everything else by `node:http`; the hot path
  * stands in front of both, and behind it Fastify for what is not in a hurry.
  */
-export async function listen(doors: HttpDoors): Promise<Listener> {
+export async function listen(doors: HttpDoors, inherited?: { fd: number }): Promise<Listener> {
+  let leaving = false
   const front = new FrontDoor(doors, ours)
   const status = lateApp(doors, async (app) => {
     const { statusSurface } = await import('./status-surface.ts')
@@ -54,6 +66,7 @@ export async function listen(doors: HttpDoors): Promise<Listener> {
       connectionsCheckingInterval: 1_000,
     },
     (request, response) => {
+      if (leaving) response.shouldKeepAlive = false
       const headers = front.handle(new NodeArrived(request), new NodeClient(response))
       if (!headers) return
       for (let index = 0; index < headers.length; index += 2)
@@ -74,7 +87,12 @@ export async function listen(doors: HttpDoors): Promise<Listener> {
   const [toNode] = server.listeners('connection')
   server.removeAllListeners('connection')
   const net = new NetDoor(
-    { headMsMax: doors.settings.limits.headMsMax, keepAliveMs },
+    {
+      get headMsMax() {
+        return doors.settings.limits.headMsMax
+      },
+      keepAliveMs,
+    },
     {
       clock: doors.clock,
       wants: (head) => isHot(head, doors.settings.limits.bodyInMemoryBytesMax),
@@ -89,25 +107,45 @@ export async function listen(doors: HttpDoors): Promise<Listener> {
   )
   server.on('connection', (socket: Socket) => net.take(socket))
 
+  const leave = () => {
+    leaving = true
+    net.leave()
+  }
+
   const { host, port } = doors.settings.listen
-  await bound(server, host, port)
+  await bound(server, inherited ?? { host, port })
   const address = server.address()
   const boundPort = typeof address === 'object' && address !== null ? address.port : port
   return {
     url: `http://${urlHost(host)}:${boundPort}`,
     port: boundPort,
+    handle: (server as NetServer & { _handle?: unknown })._handle,
     prepare: () => status.prepare(),
-    async stop() {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-      // A connection that turns idle after close() began would be kept for the whole keep-alive time.
-      server.on('request', (_request, response: ServerResponse) => {
-        response.once('finish', () => server.closeIdleConnections())
+    reconfigure() {
+      server.headersTimeout = doors.settings.limits.headMsMax
+    },
+    leave,
+    async stop(idleMs) {
+      leave()
+      const closeIdle = () => {
+        server.closeIdleConnections()
+        net.closeIdle()
+      }
+      // What stands in the system's queue is taken first: closing the socket would reset it.
+      await nextTurn()
+      // Not that of node:http, which closes idle connections at once.
+      const closed = new Promise<void>((resolve) => {
+        NetServer.prototype.close.call(server, () => resolve())
       })
-      const sweep = setInterval(() => server.closeIdleConnections(), 100)
-      server.closeIdleConnections()
-      net.stop()
+      const closeFromMs = doors.clock.now() + idleMs
+      if (idleMs === 0) closeIdle()
+      const sweep = setInterval(() => {
+        // Behind the reading of a turn: a request that has come makes its connection a busy one.
+        if (doors.clock.now() >= closeFromMs) setImmediate(closeIdle)
+      }, sweepEveryMs)
       await closed
       clearInterval(sweep)
+      server.close() // ends what node:http still does for open connections
       await Promise.all([status.close(), pinned.close()])
     },
     cut() {
@@ -134,18 +172,24 @@ const ours: ReadonlySet<string> = new Set([
   'metrics',
   'ui',
   'api/workers',
+  'chasqui',
   'backends',
 ])
 
-function bound(server: NodeServer, host: string, port: number): Promise<void> {
+function bound(
+  server: NodeServer,
+  where: { host: string; port: number } | { fd: number },
+): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ host, port }, () => {
+    server.listen(where, () => {
       server.off('error', reject)
       resolve()
     })
   })
 }
+
+const nextTurn = () => new Promise<void>((resolve) => void setImmediate(resolve))
 
 /** Where a listener on every address can be called on this machine. */
 function urlHost(host: string): string {

@@ -9,6 +9,7 @@ import type { AnswerStyle } from '../proxy/answer.ts'
 import { noBody, takeBody } from '../proxy/body.ts'
 import { type Asked, Exchange } from '../proxy/exchange.ts'
 import type { Done, Told } from '../proxy/manage/manager.ts'
+import { continueWishOf } from './continue-wish.ts'
 import type { HttpDoors } from './doors.ts'
 import { planEmbedding, serveEmbedding } from './embed-split.ts'
 import type { Visit } from './front.ts'
@@ -135,7 +136,7 @@ export class OllamaSurface {
 
   async #unload(visit: Visit, route: Route, exchange: Exchange): Promise<void> {
     using _body = exchange.asked.body
-    await this.#recorded(visit, exchange, async () => {
+    await this.#command(visit, exchange, async () => {
       const notFound = modelNotFoundText(route, exchange.asked.ask.modelText)
       const body = await this.#doors.manager.unload(exchange, notFound)
       return this.#send(visit, 200, 'application/json; charset=utf-8', body)
@@ -150,7 +151,7 @@ export class OllamaSurface {
     const facts = read.scan as BodyFacts
     const notFound = modelNotFoundText(route, read.ask.modelText)
     const { manager } = this.#doors
-    await this.#recorded(visit, exchange, async () => {
+    await this.#command(visit, exchange, async () => {
       switch (route.op) {
         case 'copy':
           await manager.copy(exchange, facts, notFound)
@@ -204,13 +205,27 @@ export class OllamaSurface {
     if (!/^sha256[:-][0-9a-f]{64}$/.test(digest))
       throw new Failure('request_invalid', 'invalid digest format')
     const exchange = this.#exchange(visit, route, { ask: askWithoutModel(route), body: noBody })
-    await this.#recorded(visit, exchange, async () => {
+    await this.#command(visit, exchange, async () => {
       if (visit.request.method === 'HEAD') {
         const there = await manager.hasBlob(exchange, digest.replace('sha256-', 'sha256:'))
         return this.#sendEmpty(visit, there ? 200 : 404)
       }
       const status = await manager.takeBlob(`/api/blobs/${digest}`, digest, visit.request.body)
       return this.#sendEmpty(visit, status)
+    })
+  }
+
+  /** At the drain limit of a stop it ends with a sentence, in a last line where there were lines already. */
+  async #command(visit: Visit, exchange: Exchange, run: () => Promise<number>): Promise<void> {
+    await this.#recorded(visit, exchange, async () => {
+      try {
+        return await this.#doors.commands.run(exchange, run)
+      } catch (error) {
+        const { client } = exchange
+        if (error instanceof Failure && error.code === 'stopping' && client.started)
+          client.end(Buffer.from(`${JSON.stringify({ error: error.message })}\n`))
+        throw error
+      }
     })
   }
 
@@ -264,6 +279,7 @@ export class OllamaSurface {
       op: route.op,
       modelUnknownText: modelNotFoundText(route, modelText),
       headers: visit.headers,
+      ...continueWishOf(visit, this.#doors.settings),
       now: () => this.#doors.clock.now(),
     }
   }

@@ -8,12 +8,13 @@ import type { HttpDoors } from './doors.ts'
 
 /**
  * A command to the fleet ends in one sentence as every exchange does: who had what deleted must stand in the log.
- * `run` resolves with the status that says how it went, also where a stream had begun with another.
+ * `run` resolves with the status that says how it went, also where a stream had begun with another; with a Failure
+ * where that was told to the client inside the stream.
  */
 export async function recorded(
   exchange: Exchange,
   { observer, clock }: Pick<HttpDoors, 'observer' | 'clock'>,
-  run: () => Promise<number>,
+  run: () => Promise<number | Failure>,
 ): Promise<void> {
   const { asked, client } = exchange
   const { ask } = asked
@@ -22,8 +23,10 @@ export async function recorded(
   let failure: Failure | undefined
   observer.exchangeStarted(ask.family, ask.op)
   try {
-    status = await run()
-    ending = status < 400 ? 'ok' : status < 500 ? 'bad_request' : 'upstream_error'
+    const went = await run()
+    if (went instanceof Failure) failure = went
+    status = went instanceof Failure ? went.status : went
+    ending = failure ? endingOf(failure) : endingOfStatus(status)
   } catch (error) {
     if (!(error instanceof ClientGone || error instanceof NotWanted)) {
       failure = error instanceof Failure ? error : new Failure('internal', 'it failed')
@@ -54,4 +57,8 @@ export async function recorded(
       figures: undefined,
     })
   }
+}
+
+function endingOfStatus(status: number): Ending {
+  return status < 400 ? 'ok' : status < 500 ? 'bad_request' : 'upstream_error'
 }

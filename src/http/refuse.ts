@@ -21,6 +21,8 @@ export function refuse(
   error: unknown,
   more: readonly string[] = [],
 ): void {
+  // A command that the stop has ended has said so in its last line.
+  if (error instanceof Failure && error.code === 'stopping' && visit.client.started) return
   if (error instanceof ClientGone || error instanceof NotWanted || visit.client.started) {
     visit.client.cut()
     return

@@ -47,7 +47,7 @@ export class SplitSurface {
     }
   }
 
-  async #run(visit: Visit, request: SplitRequest, exchange: Exchange): Promise<number> {
+  async #run(visit: Visit, request: SplitRequest, exchange: Exchange): Promise<number | Failure> {
     const { split } = this.#doors
     const { asked, client } = exchange
     const { order, wish, form, op, family, deadlineMs } = request
@@ -76,7 +76,7 @@ export class SplitSurface {
     exchange.onEnd(() => run[Symbol.dispose]())
     try {
       if (request.dryRun) answer.instead(await run.dryRun())
-      else await answer.end(await run.run(answer))
+      else await answer.end(await this.#doors.commands.run(exchange, () => run.run(answer)))
       return 200
     } catch (error) {
       if (exchange.endedBy === 'client') throw new NotWanted()
@@ -86,7 +86,7 @@ export class SplitSurface {
           ? error
           : new Failure('internal', 'something went wrong inside the proxy', { cause: error })
       answer.fail(failure)
-      return failure.status
+      return failure
     }
   }
 

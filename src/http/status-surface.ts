@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { Failure } from '../core/failure.ts'
 import type { HttpDoors } from './doors.ts'
 import { requireAdmin } from './problems.ts'
+import { sendReloaded } from './reload.ts'
 import { queueStatus, stateOf } from './status.ts'
 import { statusPage } from './status-page.ts'
 
@@ -32,6 +33,7 @@ export async function statusSurface(fastify: FastifyInstance, doors: HttpDoors):
       status: ready === states.length && ready > 0 ? 'ok' : ready > 0 ? 'degraded' : 'down',
       version: doors.version,
       demo: doors.demo,
+      config: doors.refused() ? 'refused' : 'current',
       backends: states,
     }
   })
@@ -46,6 +48,12 @@ export async function statusSurface(fastify: FastifyInstance, doors: HttpDoors):
     reply.header('content-type', 'text/html; charset=utf-8')
     reply.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
     return statusPage(queueStatus(doors), doors)
+  })
+
+  // A name that Ollama will never have.
+  fastify.post('/chasqui/reload', async (request, reply) => {
+    requireAdmin(request, doors)
+    return sendReloaded(reply, await doors.reload())
   })
 
   for (const [verb, enabled] of [

@@ -32,6 +32,8 @@ export function queueStatus({ pool, queue, loads }: Pick<HttpDoors, 'pool' | 'qu
     estimated_wait_ms: queue.estimatedWaitMs(),
     digest_conflicts: digestConflicts({ pool }),
     backends: pool.endpoints.map((endpoint) => backendStatus(endpoint, loads.underWay(endpoint))),
+    /** Taken out by a reload; what runs there ends. */
+    leaving: [...pool.leaving].map(({ name, leases }) => ({ name, running: leases.size })),
   }
 }
 

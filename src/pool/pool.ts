@@ -17,19 +17,26 @@ export interface PoolDoors {
 export class Pool {
   readonly #doors: PoolDoors
   readonly #endpoints = new Map<string, Endpoint>()
+  /** Out of service, with work that still ends there. */
+  readonly #leaving = new Set<Endpoint>()
   readonly #listeners = new Set<() => void>()
-  readonly #doorsOfEndpoints: PoolDoors & { changed: () => void }
+  readonly #doorsOfEndpoints: PoolDoors & { breaker: BreakerSettings; changed: () => void }
   #list: readonly Endpoint[] = []
   #servingDigests = new Map<string, string>()
 
   constructor(backends: readonly Backend[], doors: PoolDoors) {
     this.#doors = doors
-    this.#doorsOfEndpoints = { ...doors, changed: () => this.#tell() }
+    this.#doorsOfEndpoints = { ...doors, changed: () => this.#changed() }
     this.reconcile(backends)
   }
 
   get endpoints(): readonly Endpoint[] {
     return this.#list
+  }
+
+  /** Taken out by a reload, until the last that runs there has ended. */
+  get leaving(): ReadonlySet<Endpoint> {
+    return this.#leaving
   }
 
   endpoint(name: string): Endpoint | undefined {
@@ -61,6 +68,7 @@ export class Pool {
         if (backend && !endpoint.enabled) drained.add(name)
         endpoint.enabled = false
         removed.push(endpoint)
+        if (endpoint.leases.size > 0) this.#leaving.add(endpoint)
       }
     }
     for (const backend of backends) {
@@ -73,6 +81,11 @@ export class Pool {
     this.#list = backends.map((backend) => this.#endpoints.get(backend.name)!)
     this.learned()
     return { added, removed }
+  }
+
+  /** After a reload: what comes next is judged by these. */
+  judgeBy(breaker: BreakerSettings): void {
+    this.#doorsOfEndpoints.breaker = breaker
   }
 
   /** Lists changed: which weights serve under each name is decided anew, and whoever waits looks again. */
@@ -98,6 +111,19 @@ export class Pool {
   /** Who lists the model at all, ready or not. */
   holders(canonical: string): Endpoint[] {
     return this.#list.filter((endpoint) => endpoint.onDisk.has(canonical))
+  }
+
+  #changed(): void {
+    if (this.#leaving.size > 0) this.#sayGoodbye()
+    this.#tell()
+  }
+
+  #sayGoodbye(): void {
+    for (const endpoint of this.#leaving) {
+      if (endpoint.leases.size > 0) continue
+      this.#leaving.delete(endpoint)
+      this.#doors.observer.backendTurned(endpoint.name, 'gone', 'removed by a reload')
+    }
   }
 
   #tell(): void {

@@ -34,7 +34,7 @@ const urgentEveryMs = 2_000
 /** Asks every endpoint on a beat of its own: is it there, what has it loaded, and now and then what is on its disk. */
 export class Prober implements Disposable {
   readonly #pool: Pool
-  readonly #settings: ProbeSettings
+  #settings: ProbeSettings
   readonly #doors: ProberDoors
   readonly #beats = new Map<Endpoint, Beat>()
   /** What /api/show told, by digest: the same weights say the same everywhere. */
@@ -47,11 +47,25 @@ export class Prober implements Disposable {
     this.#doors = doors
   }
 
-  /** Starts a beat for every endpoint that has none, ends those of the gone ones. Ends when the first looks have. */
+  /** After a reload: the beats go on in the new measure, also those that have just begun to wait in the old one. */
+  reconfigure(settings: ProbeSettings): void {
+    if (settings === this.#settings) return
+    this.#settings = settings
+    for (const [endpoint, beat] of this.#beats) {
+      if (!beat.timer) continue
+      beat.timer[Symbol.dispose]()
+      this.#wait(endpoint, beat)
+    }
+  }
+
+  /**
+   * Starts a beat for every endpoint that has none, ends those of the gone ones; one that is leaving keeps it, since
+   * who still waits there must hear when it freezes. Ends when the first looks have.
+   */
   async start(): Promise<void> {
     const inService = new Set(this.#pool.endpoints)
     for (const [endpoint, beat] of this.#beats)
-      if (!inService.has(endpoint)) {
+      if (!inService.has(endpoint) && !this.#pool.leaving.has(endpoint)) {
         end(beat)
         this.#beats.delete(endpoint)
       }
@@ -110,10 +124,20 @@ export class Prober implements Disposable {
     if (this.#stopped || this.#beats.get(endpoint) !== beat) return
     // Only what is seen on the beat turns its health: looks that clients cause would make `fall` a matter of moments.
     this.#heard(endpoint, look)
+    if (this.#isGone(endpoint)) this.#beats.delete(endpoint)
+    else this.#wait(endpoint, beat)
+  }
+
+  #wait(endpoint: Endpoint, beat: Beat): void {
     const { intervalMs, jitter } = this.#settings
     beat.timer = this.#doors.clock.after(jittered(this.#doors.dice, intervalMs, jitter), () => {
+      beat.timer = undefined
       void this.#turn(endpoint)
     })
+  }
+
+  #isGone(endpoint: Endpoint): boolean {
+    return this.#pool.endpoint(endpoint.name) !== endpoint && !this.#pool.leaving.has(endpoint)
   }
 
   #look(endpoint: Endpoint, beat: Beat): Promise<Look> {

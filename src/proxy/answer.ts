@@ -2,13 +2,17 @@ import type { Family, Framing, Op } from '../core/ask.ts'
 import { Failure, type FailureCode } from '../core/failure.ts'
 import type { Ending } from '../core/observer.ts'
 import type { Outcome } from '../core/outcome.ts'
+import { isCrashText } from '../dialects/continuing/crash.ts'
 import { endOf, figuresOf } from '../dialects/endings.ts'
 import { errorAnswer, errorFrame } from '../dialects/errors.ts'
 import { FrameCutter } from '../dialects/frames.ts'
+import type { Receiver } from './attempt.ts'
 import type { ClientSide } from './client-side.ts'
+import { Gaps } from './continuing/gaps.ts'
 import type { Exchange } from './exchange.ts'
 import { headerOf, responseHeaders } from './headers.ts'
 import { judgeRefusal } from './judge.ts'
+import { Kept } from './kept.ts'
 import type { HeldAnswer } from './loads.ts'
 import { proxyStatus } from './proxy-status.ts'
 import { NotWanted } from './queue.ts'
@@ -21,6 +25,10 @@ export interface AnswerStyle {
   readonly modelUnknownText: string
   /** Name, value …: what the surface adds to every answer, such as the CORS fields. */
   readonly headers: readonly string[]
+  /** Another backend may go on with the answer when this one breaks off. */
+  readonly continues: boolean
+  /** What the request itself says about that; undefined: nothing. */
+  readonly continuationWish: 'on' | 'off' | undefined
   readonly now: () => number
 }
 
@@ -39,7 +47,10 @@ const figuresBytesMax = 65_536
  * then another backend can take over and the client never knows. Frames are let out whole and unchanged: half a line
  * is of no use to anybody, and only between two frames an honest end is possible.
  */
-export class Answer {
+export class Answer implements Receiver {
+  /** A first answer is heard to its end. */
+  readonly over: boolean = false
+  gaps: Gaps | undefined
   readonly result: AnswerResult = { ending: 'ok', status: 0, code: undefined }
   /** Time that model loads took before the current attempt. */
   loadMs = 0
@@ -56,6 +67,11 @@ export class Answer {
   #over = false
   /** The last attempt ended cleanly, as HTTP goes, and still without its last line. */
   #repeatGuard = false
+  /** What the client has of a stream that another backend could go on with. */
+  #kept: Kept | undefined
+  /** An error line that came inside a stream: if a runner's death is its reason, the client need not see it. */
+  #heldError: Buffer | undefined
+  #endsBecause: string | undefined
 
   constructor(exchange: Exchange, style: AnswerStyle) {
     this.#exchange = exchange
@@ -86,11 +102,63 @@ export class Answer {
     this.#rawHeaders = rawHeaders
     this.#framing = framingOf(rawHeaders)
     this.#cutter = new FrameCutter(this.#framing, { frameBytesMax })
+    this.#heldError = undefined
+    if (this.#framing === 'json' || !this.#style.continues) return
+    this.#kept = new Kept()
+    this.gaps = new Gaps()
+  }
+
+  /** The frames that the client has; undefined where nobody can go on with them. */
+  get given(): Buffer | undefined {
+    return this.#cutter?.passingThrough ? undefined : this.#kept?.frames
+  }
+
+  /** Frames of a later leg: they go on with what the client has. */
+  goOn(frames: Buffer): boolean {
+    this.#kept?.add(frames)
+    return this.#client.write(frames)
+  }
+
+  get continuationWish(): 'on' | 'off' | undefined {
+    return this.#style.continuationWish
+  }
+
+  /** A later leg has ended the answer: well, or with an error that the client has been told already. */
+  endContinued(error?: Failure): void {
+    this.#over = true
+    this.result.ending = error ? endingOf(error) : 'ok'
+    this.result.code = error?.code
+    this.result.status = this.#status
+    this.#client.end()
+  }
+
+  /** Why nobody goes on with it, for the one line that says so. */
+  endsBecause(why: string): void {
+    this.#endsBecause = why
   }
 
   /** False: the client reads slowly, so the backend should wait for `onDrain`. */
   data(chunk: Buffer): boolean {
-    return this.#letOut(this.#cutter!.feed(chunk))
+    const frames = this.#cutter!.feed(chunk)
+    if (frames === undefined) return true
+    if (this.#kept === undefined) return this.#letOut(frames)
+    this.gaps?.heard(this.#style.now(), 1)
+    const error = this.#framing === 'ndjson' ? errorLineIn(frames) : -1
+    if (error < 0 && this.#heldError === undefined) {
+      this.#kept.add(frames)
+      return this.#letOut(frames)
+    }
+    return this.#holdError(frames, error)
+  }
+
+  /** What comes before the error is the answer; the error itself waits until it is known what it means. */
+  #holdError(frames: Buffer, at: number): boolean {
+    const error = this.#heldError ? frames : frames.subarray(at)
+    this.#heldError = this.#heldError ? Buffer.concat([this.#heldError, error]) : error
+    if (at <= 0 || error === frames) return true
+    const before = frames.subarray(0, at)
+    this.#kept?.add(before)
+    return this.#letOut(before)
   }
 
   onDrain(act: () => void): void {
@@ -129,6 +197,10 @@ export class Answer {
         text: 'it ended without its last line',
       }
     }
+    const held = this.#heldError
+    if (held && isCrashText(errorTextIn(held.toString('utf8', 0, 10_000))))
+      return this.#crashed(held)
+    this.#letOut(held)
     this.#letOut(rest)
     this.#endWhole(undefined)
     if (end === 'error') {
@@ -138,6 +210,20 @@ export class Answer {
         return judgeRefusal(500, last.toString('utf8', Math.max(0, last.length - 4_096)))
     }
     return { kind: 'answered', status: this.#status }
+  }
+
+  /** A runner's death told inside the stream: as much as if the connection had been lost. */
+  #crashed(said: Buffer): Outcome {
+    if (this.started)
+      return {
+        kind: 'brokeOff',
+        afterFirstByte: true,
+        reusedSocket: false,
+        text: 'its model runner died',
+      }
+    const rawHeaders = ['Content-Type', 'application/json; charset=utf-8']
+    this.keepRefusal({ status: 500, rawHeaders, body: said }, this.#exchange.backend)
+    return judgeRefusal(500, said.toString('utf8', 0, 10_000))
   }
 
   /** Without a length to count by, an answer that stops half-way looks like one that ends. */
@@ -309,7 +395,9 @@ export class Answer {
         ? 'the backend ended the answer without its last line; a model that repeats itself is stopped like that'
         : last.kind === 'timedOut'
           ? last.text
-          : 'the backend ended in the middle of the answer',
+          : this.#endsBecause === undefined
+            ? 'the backend ended in the middle of the answer'
+            : `the backend ended in the middle of the answer, and ${this.#endsBecause}`,
       this.result.code,
     )
   }
@@ -322,6 +410,16 @@ export class Answer {
   }
 }
 
+const errorStart = '{"error":'
+
+/** Where the first line begins that says that it failed; -1 for none. */
+function errorLineIn(frames: Buffer): number {
+  if (frames[1] === 0x22 && frames[2] === 0x65 && frames.toString('latin1', 0, 9) === errorStart)
+    return 0
+  const at = frames.indexOf(`\n${errorStart}`, 0, 'latin1')
+  return at < 0 ? -1 : at + 1
+}
+
 const closingBrace = 0x7d
 const closingBracket = 0x5d
 
@@ -332,7 +430,7 @@ function isJson(rawHeaders: readonly string[]): boolean {
   return (headerOf(rawHeaders, 'content-type') ?? '').startsWith('application/json')
 }
 
-function framingOf(rawHeaders: readonly string[]): Framing {
+export function framingOf(rawHeaders: readonly string[]): Framing {
   const type = headerOf(rawHeaders, 'content-type') ?? ''
   if (type.startsWith('application/x-ndjson')) return 'ndjson'
   return type.startsWith('text/event-stream') ? 'sse' : 'json'
@@ -392,6 +490,9 @@ export function endingOf(error: Failure): Ending {
     case 'total_timeout':
       return 'upstream_timeout'
     case 'upstream_failed':
+    case 'answer_cut':
+    case 'part_failed':
+    case 'cannot_combine':
     case 'internal':
       return 'upstream_error'
     default:

@@ -3,11 +3,13 @@ import { Failure } from '../core/failure.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Settings } from '../core/settings.ts'
 import type { Lease } from '../pool/lease.ts'
-import type { Answer } from './answer.ts'
-import { SpoolTrouble } from './body.ts'
+import { type HeldBody, SpoolTrouble } from './body.ts'
+import type { Gaps } from './continuing/gaps.ts'
+import { isStalled, suspectAfterMs } from './continuing/triggers.ts'
 import type { Exchange } from './exchange.ts'
 import { requestHeaders } from './headers.ts'
 import { judgeError, judgeRefusal } from './judge.ts'
+import type { HeldAnswer } from './loads.ts'
 import type { Wire, WireCall, WireListener } from './wire.ts'
 
 /** Of a refusal's body no more is read: it is a sentence, not an answer. */
@@ -20,6 +22,31 @@ export interface AttemptDoors {
   readonly hop: string
 }
 
+/** What is sent: the client's own request, or one that makes another backend go on with its answer. */
+export interface Sent {
+  readonly method: string
+  readonly path: string
+  readonly rawHeaders: readonly string[]
+  readonly body: Pick<HeldBody, 'size' | 'open'>
+}
+
+/** Who hears what the backend answers. */
+export interface Receiver {
+  /** The client has something of it. */
+  readonly started: boolean
+  /** Enough has been heard: what would still come is nobody's. */
+  readonly over: boolean
+  /** The rhythm of a stream that another backend could go on with; undefined for everything else. */
+  readonly gaps: Gaps | undefined
+  begin(status: number, rawHeaders: readonly string[]): void
+  /** False: the client reads slowly, so the backend should wait for `onDrain`. */
+  data(chunk: Buffer): boolean
+  onDrain(act: () => void): void
+  /** The answer has ended: as it should, or only as HTTP goes. */
+  ended(): Outcome
+  keepRefusal(answer: HeldAnswer, backend: string): void
+}
+
 /**
  * One try of an exchange at one endpoint: send, listen, pass on. Ends with how it went, the moment that is known; a
  * client that leaves ends it in the same tick, in every phase. Throws only when the fault is ours.
@@ -27,11 +54,12 @@ export interface AttemptDoors {
 export function runAttempt(
   exchange: Exchange,
   lease: Lease,
-  answer: Answer,
+  receiver: Receiver,
   doors: AttemptDoors,
+  sent: Sent = exchange.asked,
 ): Promise<Outcome> {
   return new Promise((resolve, reject) =>
-    new Attempt(exchange, lease, answer, doors, { resolve, reject }).start(),
+    new Attempt(exchange, lease, receiver, doors, { resolve, reject }).start(sent),
   )
 }
 
@@ -43,55 +71,63 @@ interface Told {
 class Attempt implements WireListener {
   readonly #exchange: Exchange
   readonly #lease: Lease
-  readonly #answer: Answer
+  readonly #answer: Receiver
   readonly #doors: AttemptDoors
   readonly #told: Told
   #call: WireCall | undefined
   #over = false
   #ended: Disposable | undefined
   #limit: Disposable | undefined
+  #silence: Disposable | undefined
   #refusal:
     | { status: number; rawHeaders: readonly string[]; chunks: Buffer[]; size: number }
     | undefined
   /** The client reads slowly, and the backend waits for it. */
   #paused = false
 
-  constructor(exchange: Exchange, lease: Lease, answer: Answer, doors: AttemptDoors, told: Told) {
+  constructor(
+    exchange: Exchange,
+    lease: Lease,
+    receiver: Receiver,
+    doors: AttemptDoors,
+    told: Told,
+  ) {
     this.#exchange = exchange
     this.#lease = lease
-    this.#answer = answer
+    this.#answer = receiver
     this.#doors = doors
     this.#told = told
   }
 
-  start(): void {
-    const { asked } = this.#exchange
+  start(sent: Sent): void {
+    const { id } = this.#exchange.asked
     const { backend } = this.#lease.endpoint
     const headers = requestHeaders({
-      raw: asked.rawHeaders,
-      requestId: asked.id,
+      raw: sent.rawHeaders,
+      requestId: id,
       hop: this.#doors.hop,
       passAuthorization: this.#doors.settings.passAuthorization,
       own: backend.headers,
       hostOfBackend: hostOf(backend.origin),
     })
-    if (asked.body.size > 0) headers.push('Content-Length', String(asked.body.size))
+    if (sent.body.size > 0) headers.push('Content-Length', String(sent.body.size))
     this.#ended = this.#exchange.onEnd(() => this.#finish({ kind: 'clientLeft' }))
     if (this.#over) return
-    // Given up by the probes before it said a word: a frozen server would hold this client for ever.
     const givenUp = () => {
+      // Before it said a word: a frozen server would hold this client for ever.
       if (!this.#answer.started && !this.#refusal)
         this.#finish({ kind: 'unreachable', text: 'it stopped answering' })
+      else this.#listenForSilence()
     }
     this.#lease.onAway = givenUp
     this.#watch('firstByte')
     this.#call = this.#doors.wire.send(
       backend,
       {
-        method: asked.method,
-        path: asked.path,
+        method: sent.method,
+        path: sent.path,
         headers,
-        body: asked.body.size > 0 ? asked.body.open() : undefined,
+        body: sent.body.size > 0 ? sent.body.open() : undefined,
         fresh: needsFresh(this.#exchange),
       },
       this,
@@ -117,7 +153,10 @@ class Attempt implements WireListener {
       if (this.#refusal.size >= refusalBytesMax) this.ended()
       return
     }
-    if (this.#answer.data(chunk) || this.#over || this.#paused) return
+    const ready = this.#answer.data(chunk)
+    if (this.#over) return
+    if (this.#answer.over) return this.ended()
+    if (ready || this.#paused) return
     // No faster than the client reads; while it is waited for, a silence is not the backend's.
     this.#paused = true
     this.#call?.pause()
@@ -143,6 +182,26 @@ class Attempt implements WireListener {
     if (this.#over) return
     if (error.cause instanceof SpoolTrouble) return this.#fail(error.cause)
     this.#finish(judgeError(error, this.#answer.started))
+  }
+
+  /**
+   * The probes find nobody there, and its stream may still come: it is given up when it has been silent for far longer
+   * than it ever was, and the probes still fail then.
+   */
+  #listenForSilence(): void {
+    const { gaps } = this.#answer
+    const limitMs = gaps && suspectAfterMs(gaps)
+    if (gaps === undefined || limitMs === undefined || this.#silence) return
+    const { clock } = this.#doors
+    const waitMs = Math.max(0, limitMs - gaps.silentMs(clock.now()))
+    this.#silence = clock.after(waitMs, () => {
+      this.#silence = undefined
+      if (this.#over || this.#lease.endpoint.ready || this.#paused) return
+      const probeFailed = { probeFailed: true, otherStreams: 0, otherStreamsSilent: 0 }
+      if (!isStalled(gaps, clock.now(), probeFailed)) return this.#listenForSilence()
+      const text = 'it fell silent, and its probes fail'
+      this.#finish({ kind: 'brokeOff', afterFirstByte: true, reusedSocket: false, text })
+    })
   }
 
   /** Configurable limits only: none of ours ends a long load or a silent prefill by itself. */
@@ -178,6 +237,7 @@ class Attempt implements WireListener {
     if (this.#over) return false
     this.#over = true
     this.#limit?.[Symbol.dispose]()
+    this.#silence?.[Symbol.dispose]()
     this.#ended?.[Symbol.dispose]()
     this.#lease.onAway = undefined
     // Closing the connection is the only sign by which a backend stops working; after a whole answer it does nothing.

@@ -25,7 +25,7 @@ export const noBody: HeldBody = {
 
 /** What all held bodies of this process may take together; who finds it full hears 503 before anything is read. */
 export class BodyBudget {
-  readonly #limits: LimitSettings
+  #limits: LimitSettings
   readonly #spoolDir: string
   #memory = 0
   #disk = 0
@@ -34,6 +34,11 @@ export class BodyBudget {
     this.#limits = limits
     // A folder of this process: the next one sweeps what a dead one left.
     this.#spoolDir = join(dataDir, 'spool', String(process.pid))
+  }
+
+  /** After a reload: for what comes next; what is held stays. */
+  reconfigure(limits: LimitSettings): void {
+    this.#limits = limits
   }
 
   get limits(): LimitSettings {
@@ -68,7 +73,7 @@ export class BodyBudget {
   async spoolFile(): Promise<{ path: string; handle: FileHandle }> {
     await mkdir(this.#spoolDir, { recursive: true, mode: 0o700 })
     const path = join(this.#spoolDir, randomUUID())
-    return { path, handle: await open(path, 'wx', 0o600) }
+    return { path, handle: await open(path, 'wx+', 0o600) }
   }
 }
 

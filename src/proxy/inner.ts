@@ -66,6 +66,8 @@ class Inner implements InnerCallRunning {
       op: route.op,
       modelUnknownText: modelNotFoundText(route, ask.modelText),
       headers: [],
+      continues: false,
+      continuationWish: undefined,
       now: () => clock.now(),
     })
   }

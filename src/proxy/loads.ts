@@ -54,7 +54,7 @@ export class Loads {
   }
 
   /** Undefined when the model is there already as this request wants it; nothing is waited for then. */
-  needed(endpoint: Endpoint, ask: Ask): boolean {
+  needed(endpoint: Endpoint, ask: Pick<Ask, 'name' | 'runner'>): boolean {
     const model = ask.name.canonical
     const wanted = runnerKey(ask)
     if (this.#byEndpoint.get(endpoint)?.loads.has(`${model} ${wanted}`)) return true
@@ -129,7 +129,7 @@ export class Loads {
   }
 }
 
-function runnerKey(ask: Ask): string {
+function runnerKey(ask: Pick<Ask, 'runner'>): string {
   return Object.entries(ask.runner)
     .map(([name, value]) => `${name}=${value}`)
     .sort()

@@ -44,8 +44,8 @@ interface Waiting extends Waiter {
  */
 export class Queue {
   readonly #pool: Pool
-  readonly #settings: QueueSettings
-  readonly #routing: RoutingSettings
+  #settings: QueueSettings
+  #routing: RoutingSettings
   readonly #clock: Clock
   readonly #line: Line<Waiting>
   readonly #turns = new Turns()
@@ -69,6 +69,14 @@ export class Queue {
       this.#generation++
       this.#walkSoon()
     })
+  }
+
+  /** After a reload: for who comes next, and for the order of those who wait. */
+  reconfigure(settings: { queue: QueueSettings; routing: RoutingSettings }): void {
+    this.#settings = settings.queue
+    this.#routing = settings.routing
+    this.#line.orderAcrossTenants(settings.queue.priorityAcrossTenants)
+    this.#walkSoon()
   }
 
   get size(): number {

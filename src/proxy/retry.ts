@@ -26,17 +26,25 @@ export const deathsMax = 2
  * times as much (the shape of Finagle's and Envoy's retry budgets: 20 % and a small floor).
  */
 export class RetryBudget {
-  readonly #settings: RetrySettings
-  readonly #creditMax: number
+  #settings: RetrySettings
   #credit: number
   #atMs: number
 
   constructor(settings: RetrySettings, nowMs: number) {
     this.#settings = settings
-    // Ten seconds' worth of the floor beside what a burst of traffic has earned.
-    this.#creditMax = settings.budgetFloor + 10
     this.#credit = this.#creditMax
     this.#atMs = nowMs
+  }
+
+  /** After a reload: what has been earned stays, as far as it may. */
+  reconfigure(settings: RetrySettings): void {
+    this.#settings = settings
+    this.#credit = Math.min(this.#credit, this.#creditMax)
+  }
+
+  /** Ten seconds' worth of the floor beside what a burst of traffic has earned. */
+  get #creditMax(): number {
+    return this.#settings.budgetFloor + 10
   }
 
   /** An exchange began: it earns its share. */

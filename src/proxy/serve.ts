@@ -10,7 +10,9 @@ import type { Lease } from '../pool/lease.ts'
 import type { Pool } from '../pool/pool.ts'
 import { Answer, type AnswerStyle } from './answer.ts'
 import { runAttempt } from './attempt.ts'
+import type { Conformance } from './continuing/conformance.ts'
 import type { Exchange } from './exchange.ts'
+import { continuingFor, GoingOn, sightingOf } from './go-on.ts'
 import type { Loads } from './loads.ts'
 import { Poison } from './poison.ts'
 import { NobodyCan, NotWanted, type Queue } from './queue.ts'
@@ -33,20 +35,25 @@ export interface ServeDoors {
   readonly refresh: (endpoint: Endpoint) => Promise<void>
   /** The name of this proxy in Via. */
   readonly hop: string
+  /** How models go on with what was begun. */
+  readonly conformance: Conformance
 }
 
 /** One exchange, from door to door: wait, lease, load, forward, judge, perhaps again, end in one sentence. */
 export class Server {
   readonly #doors: ServeDoors
-  readonly #retries: RetrySettings
   readonly #budget: RetryBudget
   readonly #poison = new Poison()
   readonly #running = new Roster<Exchange>()
 
   constructor(doors: ServeDoors) {
     this.#doors = doors
-    this.#retries = doors.settings.retries
-    this.#budget = new RetryBudget(this.#retries, doors.clock.now())
+    this.#budget = new RetryBudget(doors.settings.retries, doors.clock.now())
+  }
+
+  /** After a reload. */
+  reconfigure(retries: RetrySettings): void {
+    this.#budget.reconfigure(retries)
   }
 
   async serve(exchange: Exchange, style: AnswerStyle): Promise<Ending> {
@@ -147,6 +154,7 @@ export class Server {
           })
           if (outcome.kind === 'answered') {
             queue.served(clock.now() - takenMs)
+            if (answer.given) this.#noteSighting(exchange, lease.endpoint)
             break
           }
           if (death) {
@@ -168,10 +176,39 @@ export class Server {
           lease[Symbol.dispose]()
         }
       }
+      if (await this.#goOn(exchange, answer)) return
     } finally {
       blame()
     }
     answer.finish(exchange.attempts.at(-1)?.outcome)
+  }
+
+  /** True: another backend has given the client the rest of an answer that had broken off. */
+  async #goOn(exchange: Exchange, answer: Answer): Promise<boolean> {
+    const broke = exchange.attempts.at(-1)?.outcome
+    if (!broke || broke.kind === 'answered' || !answer.started || !answer.given) return false
+    const continuing = continuingFor(exchange)
+    if (!continuing) return false
+    const last = exchange.attempts.at(-1)!.backend
+    exchange.hasTried({ name: last })
+    const load = async (lease: Lease) =>
+      this.#mustLoad(exchange, lease) ? await this.#load(exchange, lease, answer) : undefined
+    const going = new GoingOn(exchange, answer, continuing, load, {
+      ...this.#doors,
+      continued: (fact) => this.#doors.observer.continued(fact),
+    })
+    if (await going.run(broke)) return true
+    answer.endsBecause(going.why)
+    return false
+  }
+
+  /** A model that streams here may have to be gone on with one day: how it does that is measured beforehand. */
+  #noteSighting(exchange: Exchange, endpoint: Endpoint): void {
+    const { conformance } = this.#doors
+    const digest = endpoint.model(exchange.asked.ask.name.canonical)?.digest
+    if (digest === undefined || conformance.isKnown({ digest, version: endpoint.version })) return
+    const sighting = sightingOf(exchange, endpoint)
+    if (sighting) conformance.seen(sighting)
   }
 
   /** A lease for the next attempt; undefined when only those are left that have failed already. */
@@ -227,7 +264,7 @@ export class Server {
     if (!isWorthRetrying(outcome)) return false
     // A management call may have done half its work: only one that never left is sent again.
     if (!exchange.asked.ask.repeatable && outcome.kind !== 'unreachable') return false
-    if (exchange.attempts.length > this.#retries.furtherAttemptsMax) return false
+    if (exchange.attempts.length > this.#doors.settings.retries.furtherAttemptsMax) return false
     // Nothing was done for it on a connection that was closing: that costs nobody anything.
     if (outcome.kind === 'brokeOff' && outcome.reusedSocket) return true
     return this.#budget.spend(this.#doors.clock.now())

@@ -8,16 +8,22 @@ import { raceMsMax, SocketTrouble, type Wire, type WireCall, type WireListener }
  * undici's dispatch, one pool of connections for each backend: no pipelining (a lost neighbour must not take another
  * exchange along), no limit on connections (seats are the limit), none of its timers (a model may load for minutes).
  */
-export function undiciWire(settings: { connectMs: number }, clock: Clock): Wire {
+export function undiciWire(settings: { readonly connectMs: number }, clock: Clock): Wire {
   const pools = new Map<string, Pool>()
   /** Clients of one request each. */
   const singles = new Set<Client>()
   /** Bytes read so far when a socket failed, to tell a kept-alive connection that was just closed from a death. */
   const readBefore = new WeakMap<object, number>()
 
-  const plain = buildConnector({ timeout: settings.connectMs, allowH2: false })
+  // A connector has its limit from its making, and remembers TLS sessions: a new one only when a reload changed it.
+  const connectorOf = (connectMs: number) => ({
+    connectMs,
+    connect: buildConnector({ timeout: connectMs, allowH2: false }),
+  })
+  let plain = connectorOf(settings.connectMs)
   const connect: buildConnector.connector = (options, callback) => {
-    plain(options, (...result) => {
+    if (plain.connectMs !== settings.connectMs) plain = connectorOf(settings.connectMs)
+    plain.connect(options, (...result) => {
       const [, socket] = result
       if (socket) {
         socket.setNoDelay(true)

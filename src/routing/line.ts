@@ -19,7 +19,7 @@ export interface Waiter {
  * before others (`interactive`) only counts where the configuration lets it.
  */
 export class Line<W extends Waiter> {
-  readonly #acrossTenants: boolean
+  #acrossTenants: boolean
   /** The places, first one first, each with the waiter that owns it; a waiter may stand in another of its tenant. */
   readonly #places: W[] = []
   /** Oldest first, with the number of its arrival. */
@@ -31,6 +31,12 @@ export class Line<W extends Waiter> {
 
   constructor(acrossTenants: boolean) {
     this.#acrossTenants = acrossTenants
+  }
+
+  /** After a reload: who waits is put in order anew. */
+  orderAcrossTenants(acrossTenants: boolean): void {
+    this.#acrossTenants = acrossTenants
+    this.#order = undefined
   }
 
   get size(): number {

@@ -33,8 +33,9 @@ export function createLog(settings: Settings['log'], isTerminal: boolean, clock:
     timer = clock.after(flushEveryMs, flush)
   }
   timer = clock.after(flushEveryMs, flush)
+  const logger = pino(options, out)
   return {
-    logger: pino(options, out),
+    logger,
     close() {
       timer?.[Symbol.dispose]()
       out.flushSync()
@@ -55,6 +56,16 @@ export function logObserver(log: Logger): Partial<Observer> {
       log[state === 'resting' ? 'warn' : 'info']({ backend, model, state }, 'breaker'),
     loaded: (backend, model, result, tookMs) =>
       log.info({ backend, model, result, took_ms: Math.round(tookMs) }, 'load'),
+    reloaded: ({ result, changes, needsRestart = [], ...fact }) =>
+      log[result === 'refused' || needsRestart.length > 0 ? 'warn' : 'info'](
+        {
+          ...fact,
+          result,
+          changes: changes.length === 0 ? undefined : changes,
+          needs_restart: needsRestart.length === 0 ? undefined : needsRestart,
+        },
+        'reload',
+      ),
     noticed: (sentence, detail) => log.warn({ ...detail }, sentence),
   }
 }

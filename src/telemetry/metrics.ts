@@ -1,5 +1,7 @@
 import type { Metric, Registry } from 'prom-client'
 import type { ExchangeEnded, Observer } from '../core/observer.ts'
+import { continueMetrics } from './continue-metrics.ts'
+import { reloadMetrics } from './reload-metrics.ts'
 import {
   type AnySeries,
   type MakeSeries,
@@ -70,7 +72,7 @@ interface Rows {
   tokens: { readonly prompt: Tally; readonly completion: Tally } | undefined
 }
 
-/** Every number that there is, under the names that the documents give. Those of split mode stand beside it. */
+/** Every number that there is, under the names that the documents give. Those of split mode and of reloads stand beside it. */
 export function createMetrics(
   snapshot: () => MetricsSnapshot,
   build: { version: string; node: string },
@@ -293,7 +295,9 @@ export function createMetrics(
 
   return {
     observer: {
+      ...continueMetrics(make),
       ...splitMetrics(make),
+      ...reloadMetrics(make),
       exchangeStarted(api, op) {
         inFlight.row(api, op).value++
       },

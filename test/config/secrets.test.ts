@@ -33,6 +33,8 @@ describe('a secret', () => {
     ['a token before a tab', `admin_token:\n\t${secret}`],
     ['a broken header', `backends:\n  - headers:\n      url: ${secret}\n     x: [${secret}`],
     ['a broken flow', `backends: [{url: "http://a:1", headers: {A: "${secret}", B: ]`],
+    ['a section that became one text', `backends:\n  |- #\n    headers:\n      A: ${secret}`],
+    ['a section that became one line', `backends:\n  >- #\n    headers: A: ${secret}`],
     ['a token without a space', `admin_token:${secret}`],
     ['a token without a space in a flow', `{admin_token:${secret}, listen: x}`],
     ['a header without a space', `backends: [{url: "http://a:1", headers: {A:${secret}}}]`],

@@ -5,7 +5,7 @@ import { bestOf } from '../help/best-of.ts'
 import type { Fleet } from '../help/fleet.ts'
 import { openCall } from '../help/open-call.ts'
 import { until } from '../help/until.ts'
-import { blind, model, untilIdle, warmFleet } from '../help/warm-fleet.ts'
+import { blind, chat, model, untilIdle, warmFleet } from '../help/warm-fleet.ts'
 import { answer, startFakes } from './split-fakes.ts'
 import { askSplit, linesOf, seats, workedAll } from './split-fleet.ts'
 
@@ -171,6 +171,24 @@ describe('a proxy that is stopped', () => {
     expect(got.filter(({ error }) => error !== undefined)).toEqual([got.at(-1)])
     expect(got.at(-1)).toMatchObject({ code: 'stopping' })
     await untilIdle(fleet)
+  })
+
+  // While every part waited for its next try there was no exchange under way that the stop could have ended: the run
+  // went on, and its client was cut without a word.
+  it('answers in its own words a run whose parts all wait for their next try', async () => {
+    await using fleet = await warmFleet({
+      simulators: [endless],
+      config: `${blind}\nqueue: { max: 0 }`,
+      backend: seats(1),
+    })
+    const holder = openCall(`${fleet.url}/api/chat`, { body: chat('holder', { stream: true }) })
+    await until(() => workedAll(fleet).length === 1)
+    const call = openCall(`${fleet.url}/generate`, { body: { model, input: lines(4), split } })
+    await until(() => fleet.ended.filter(({ code }) => code === 'all_busy').length > 20)
+    const [{ status }] = await Promise.all([call.head, fleet.app.stop()])
+    await call.ended
+    expect([status, JSON.parse(call.text())]).toMatchObject([503, { code: 'stopping' }])
+    holder.leave()
   })
 
   it('says so with a status where nothing was sent yet', async () => {

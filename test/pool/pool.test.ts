@@ -36,6 +36,33 @@ describe('a pool that is given its backends anew', () => {
   })
 })
 
+describe('an endpoint that is taken out while something runs there', () => {
+  it('takes nothing new, and is gone when the last has ended', () => {
+    const turned: string[] = []
+    const backendTurned = (...words: string[]) => void turned.push(words.join(' '))
+    const pool = poolOf([backendOf('a', { slots: 2 }), backendOf('b')], {
+      observer: { backendTurned },
+    })
+    const a = pool.endpoint('a')!
+    const leases = [1, 2].map(() => a.take('m:latest', { seat: true, asTry: false })!)
+    pool.reconcile([])
+    expect([pool.endpoints, [...pool.leaving], a.enabled]).toEqual([[], [a], false])
+    leases[0]!.settle({ kind: 'answered', status: 200 })
+    expect([...pool.leaving]).toEqual([a])
+    leases[1]!.settle({ kind: 'answered', status: 200 })
+    expect([...pool.leaving]).toEqual([])
+    expect(turned).toEqual(['a gone removed by a reload'])
+  })
+
+  it('is judged by the breaker of now, as everybody is', () => {
+    const pool = poolOf([backendOf('a')])
+    const a = pool.endpoint('a')!
+    pool.judgeBy({ failuresInRow: 1, failureShare: 1, windowSize: 9, restMs: 50, restMsMax: 50 })
+    a.judge('m:latest', { kind: 'unreachable', text: 'refused' }, 'bad')
+    expect(a.admitting).toBe(false)
+  })
+})
+
 describe('weights that differ under one name', () => {
   const fleet = (...held: [digest: string, modified_at?: string][]) => {
     const pool = poolOf(held.map((_, index) => backendOf(`b${index}`)))

@@ -368,3 +368,42 @@ describe('details of models whose server lists no capabilities', () => {
     expect(fleet.pool.endpoints[0]?.model('m:latest')?.capabilities).toBeUndefined()
   })
 })
+
+describe('probes after a reload', () => {
+  const answers = ({ path }: { path: string }) => (path === '/api/tags' ? { models: [] } : {})
+
+  it('go on in the new measure at once, also where the old one had just begun to wait', async () => {
+    using fleet = fleetOf(['a'], async (each) => answers(each), { intervalMs: 60_000 })
+    await fleet.prober.start()
+    await fleet.pass(100)
+    expect(fleet.times('/api/ps')).toEqual([0])
+    fleet.prober.reconfigure({ ...settings, intervalMs: 500, jitter: 0 })
+    await fleet.pass(1_600)
+    expect(fleet.times('/api/ps')).toEqual([0, 600, 1_100, 1_600])
+  })
+
+  it('go on at one that is leaving, until the last that runs there has ended', async () => {
+    using fleet = fleetOf(['a'], async (each) => answers(each), { intervalMs: 500, jitter: 0 })
+    await fleet.prober.start()
+    const a = fleet.pool.endpoint('a')!
+    const lease = a.take('m:latest', { seat: false, asTry: false })!
+    fleet.pool.reconcile([])
+    await fleet.prober.start()
+    await fleet.pass(1_100)
+    const before = fleet.times('/api/ps').length
+    expect(before).toBe(3)
+    lease.settle({ kind: 'answered', status: 200 })
+    await fleet.pass(2_000)
+    // One that was due was made, and none after it.
+    expect(fleet.times('/api/ps').length).toBe(before + 1)
+  })
+
+  it('end at one that nothing runs at', async () => {
+    using fleet = fleetOf(['a'], async (each) => answers(each), { intervalMs: 500, jitter: 0 })
+    await fleet.prober.start()
+    fleet.pool.reconcile([])
+    await fleet.prober.start()
+    await fleet.pass(2_000)
+    expect(fleet.times('/api/ps')).toEqual([0])
+  })
+})

@@ -16,6 +16,8 @@ function answerFor(ask: Partial<Ask> = {}) {
     family: ask.family ?? 'ollama',
     op: ask.op ?? 'chat',
     modelUnknownText: 'none has it',
+    continues: false,
+    continuationWish: undefined,
     headers: ['X-Style', 'yes'],
     now: () => 0,
   })

@@ -50,6 +50,8 @@ function attemptOf(options: { config?: string; body?: HeldBody; broken?: boolean
     op: 'chat',
     modelUnknownText: '',
     headers: [],
+    continues: false,
+    continuationWish: undefined,
     now: () => clock.now(),
   })
   const endpoint = poolOf([backendOf('a')], { clock }).endpoint('a')!

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { InnerCall } from '../../src/core/inner-call.ts'
 import { deafObserver, type ExchangeEnded } from '../../src/core/observer.ts'
+import { Conformance } from '../../src/proxy/continuing/conformance.ts'
 import { askInside } from '../../src/proxy/inner.ts'
 import { Loads } from '../../src/proxy/loads.ts'
 import { Queue } from '../../src/proxy/queue.ts'
@@ -69,6 +70,12 @@ function innerOver(names: readonly string[], config = '') {
     observer,
     settings,
     hop: 'hop',
+    conformance: new Conformance({
+      clock,
+      isIdle: () => false,
+      askAt: () => () => Promise.reject(new Error('nobody is asked here')),
+      ended() {},
+    }),
     refresh: () => Promise.resolve(),
     refreshForUnknown: () => Promise.resolve(),
   })

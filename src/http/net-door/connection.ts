@@ -123,7 +123,7 @@ export class Connection implements TurnDoors, Rostered {
   }
 
   ended(turn: Turn): void {
-    if (turn.isLast || this.#doors.keepAliveS() === undefined) {
+    if (turn.isLast) {
       this.#closing = true
       if (turn.missing === 0) this.#finish()
       else this.#doors.clock.after(lingerMs, () => this.#finish())

@@ -32,7 +32,7 @@ export class NetDoor {
   readonly #doors: NetDoors
   readonly #connections = new Roster<Connection>()
   #sweep: Disposable | undefined
-  #stopping = false
+  #leaving = false
   #date = ''
   #dateUntilMs = 0
 
@@ -50,7 +50,7 @@ export class NetDoor {
         wants,
         serve,
         handOver,
-        keepAliveS: () => (this.#stopping ? undefined : keepAliveS),
+        keepAliveS: () => (this.#leaving ? undefined : keepAliveS),
         date: () => this.#dateNow(),
         gone: (connection) => this.#connections.delete(connection),
       }),
@@ -58,10 +58,12 @@ export class NetDoor {
     this.#sweep ??= clock.after(sweepEveryMs, () => this.#look())
   }
 
-  /** Idle connections go now, the others with their answer. */
-  stop(): void {
-    this.#stopping = true
-    this.#sweep?.[Symbol.dispose]()
+  /** Answers from now on say that they are the last on their connection. */
+  leave(): void {
+    this.#leaving = true
+  }
+
+  closeIdle(): void {
     for (const connection of this.#connections)
       if (connection.idleSinceMs !== undefined) connection.socket.destroy()
   }

@@ -63,8 +63,13 @@ export class Manager {
   constructor(doors: ManagerDoors) {
     this.#doors = doors
     this.accounts = new Accounts(doors)
-    this.#debts = new Debts(doors.settings.dataDir)
-    for (const endpoint of doors.pool.endpoints)
+    this.#debts = new Debts(doors.settings.dataDir, doors.observer.noticed)
+    this.remind(doors.pool.endpoints)
+  }
+
+  /** What is owed by these: they are new in service. */
+  remind(endpoints: readonly Endpoint[]): void {
+    for (const endpoint of endpoints)
       for (const model of this.#debts.of(endpoint.name)) endpoint.owedDeletes.add(model)
   }
 

@@ -12,14 +12,18 @@ const readBytes = 65_536
  * Plain HTTP straight on sockets, for what happens all the time: a body in memory, a backend without TLS. It costs
  * about half of what a general client costs. Everything else goes to `otherwise`.
  */
-export function netWire(settings: { connectMs: number }, clock: Clock, otherwise: Wire): Wire {
+export function netWire(
+  settings: { readonly connectMs: number },
+  clock: Clock,
+  otherwise: Wire,
+): Wire {
   const places = new Map<string, Place>()
   const readInto = Buffer.allocUnsafe(readBytes)
 
   const placeOf = (origin: string): Place => {
     let place = places.get(origin)
     if (!place) {
-      place = new Place(origin, settings.connectMs, clock, readInto)
+      place = new Place(origin, settings, clock, readInto)
       places.set(origin, place)
     }
     return place
@@ -77,16 +81,22 @@ class Place {
   readonly all = new Set<Connection>()
   readonly idle: Connection[] = []
   readonly #address: { host: string; port: number }
-  readonly #connectMs: number
+  /** Asked for each connection: a reload may change it. */
+  readonly #settings: { readonly connectMs: number }
   readonly #clock: Clock
   readonly #readInto: Buffer
   #sweep: Disposable | undefined
   #retired = false
 
-  constructor(origin: string, connectMs: number, clock: Clock, readInto: Buffer) {
+  constructor(
+    origin: string,
+    settings: { readonly connectMs: number },
+    clock: Clock,
+    readInto: Buffer,
+  ) {
     const { hostname, port } = new URL(origin)
     this.#address = { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) || 80 }
-    this.#connectMs = connectMs
+    this.#settings = settings
     this.#clock = clock
     this.#readInto = readInto
   }
@@ -96,7 +106,7 @@ class Place {
     if (idle) return idle
     const connection = new Connection(this.#address, this.#readInto, {
       clock: this.#clock,
-      connectMs: this.#connectMs,
+      connectMs: this.#settings.connectMs,
       free: (each) => {
         if (this.#retired) return each.destroy()
         this.idle.push(each)

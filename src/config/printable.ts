@@ -1,0 +1,101 @@
+import type { Backend } from '../core/backend.ts'
+import type { Settings } from '../core/settings.ts'
+
+/** The settings as plain data in the words of the file; `secret` says what stands where a secret was. */
+export function printable(settings: Settings, secret: (words: string) => string) {
+  const { listen, probes, breaker, routing, queue, limits, timeouts, retries, tenants } = settings
+  return {
+    version: 1,
+    listen: `${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${listen.port}`,
+    backends: settings.backends.map((backend) => printableBackend(backend, secret)),
+    data: settings.dataDir,
+    admin_token: settings.adminToken === undefined ? null : secret(settings.adminToken),
+    log: settings.log,
+    probes: {
+      interval: time(probes.intervalMs),
+      timeout: time(probes.timeoutMs),
+      models_every: time(probes.modelsEveryMs),
+      fall: probes.fall,
+      rise: probes.rise,
+      jitter: probes.jitter,
+    },
+    breaker: {
+      failures: breaker.failuresInRow,
+      share: breaker.failureShare,
+      window: breaker.windowSize,
+      rest: time(breaker.restMs),
+      rest_max: time(breaker.restMsMax),
+    },
+    routing: {
+      picker: routing.picker,
+      preferences: routing.preferences,
+      load_rescue: routing.loadRescue,
+    },
+    queue: {
+      max: queue.waitingMax,
+      timeout: time(queue.waitMsMax),
+      priority_across_tenants: queue.priorityAcrossTenants,
+    },
+    limits: {
+      body_max: bytes(limits.bodyBytesMax),
+      body_in_memory_max: bytes(limits.bodyInMemoryBytesMax),
+      bodies_memory_max: bytes(limits.bodiesMemoryBytesMax),
+      bodies_disk_max: bytes(limits.bodiesDiskBytesMax),
+      head_timeout: time(limits.headMsMax),
+    },
+    timeouts: {
+      connect: time(timeouts.connectMs),
+      first_byte: time(timeouts.firstByteMs),
+      idle: time(timeouts.idleMs),
+      notice: time(timeouts.noticeMs),
+      drain: time(timeouts.drainMs),
+    },
+    retries: {
+      further_attempts: retries.furtherAttemptsMax,
+      budget_share: retries.budgetShare,
+      budget_floor: retries.budgetFloor,
+    },
+    generate: {
+      timeout: time(settings.generate.timeoutMs),
+      commands_instruction: settings.generate.commandsInstruction,
+    },
+    embed: { split: settings.embed.split },
+    manage: { pull: printPull(settings.manage.pull) },
+    forward_unknown: settings.forwardUnknown,
+    pass_authorization: settings.passAuthorization,
+    allowed_origins: settings.allowedOrigins,
+    allowed_hosts: settings.allowedHosts,
+    tenants: { trusted_from: tenants.trustedFrom, user_headers: tenants.userHeaders },
+  }
+}
+
+function printableBackend(backend: Backend, secret: (words: string) => string) {
+  const { slots } = backend
+  return {
+    name: backend.name,
+    url: `${backend.origin}${backend.pathPrefix}`,
+    slots: typeof slots === 'object' ? Object.fromEntries(slots) : slots,
+    slots_total: backend.slotsTotal,
+    weight: backend.weight,
+    labels: backend.labels,
+    headers: Object.fromEntries(
+      Object.entries(backend.headers).map(([name, value]) => [name, secret(value)]),
+    ),
+    memory: backend.memoryBytes === undefined ? undefined : bytes(backend.memoryBytes),
+    context: backend.contextDefault,
+  }
+}
+
+const printPull = (pull: Settings['manage']['pull']) =>
+  pull.to === 'best' ? `best:${pull.count}` : pull.to
+
+const time = (ms: number | undefined) =>
+  ms === undefined ? 'off' : ms % 1_000 === 0 ? `${ms / 1_000}s` : `${ms}ms`
+
+function bytes(count: number): string {
+  const unit = (['TiB', 'GiB', 'MiB', 'KiB'] as const).find(
+    (_, index) => count % 2 ** (40 - 10 * index) === 0,
+  )
+  const power = { TiB: 40, GiB: 30, MiB: 20, KiB: 10 }
+  return unit === undefined ? `${count}B` : `${count / 2 ** power[unit]}${unit}`
+}
