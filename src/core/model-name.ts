@@ -14,9 +14,16 @@ export interface ModelName {
 const defaultHost = 'registry.ollama.ai'
 const defaultNamespace = 'library'
 const defaultTag = 'latest'
+/** As nearly all are written: a model of the library in lower case, perhaps with a tag. */
+const plainName = /^[a-z0-9_][a-z0-9_.-]{0,79}(?::[a-z0-9_][a-z0-9_.-]{0,79})?$/
 
 /** Reads a name; undefined when Ollama would call it invalid. */
 export function readModelName(text: string): ModelName | undefined {
+  if (plainName.test(text)) {
+    const colon = text.indexOf(':')
+    if (colon < 0) return { canonical: `${text}:${defaultTag}`, cloud: false }
+    if (!text.endsWith('cloud') && !text.endsWith('local')) return { canonical: text, cloud: false }
+  }
   const { base, source } = cutSource(text.trim())
   if (source !== undefined && cutSource(base).source !== undefined) return undefined
   const parts = splitName(base)

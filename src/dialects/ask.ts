@@ -123,6 +123,7 @@ function faultText(route: Route, fault: BodyFault): string {
 }
 
 function mistypedText(route: Route, facts: BodyFacts): string | undefined {
+  if (facts.mistyped.size === 0) return undefined
   const type = goTypes.get(route.path)
   const struct = type?.slice(type.indexOf('.') + 1) ?? 'Request'
   for (const key of namingKeys(route)) {

@@ -294,7 +294,7 @@ export class BodyScanner {
 
   #keep(key: ScanKey, bytes: Buffer, next: number): void {
     const wanted = this.#captureFrom >= 0
-    if (wanted) this.#capture(bytes, next)
+    const text = wanted ? this.#textUpTo(bytes, next) : undefined
     this.#captureFrom = -1
     this.#key = undefined
     const before = this.#values.get(key)
@@ -307,15 +307,23 @@ export class BodyScanner {
       if (!this.#mistyped.has(key)) this.#mistyped.set(key, this.#kind)
       return
     }
-    const tooLong = wanted && this.#capturedBytes > textBytesMax
     this.#values.set(key, {
       kind: this.#kind,
       empty: this.#kind === 'number' || this.#kind === 'bool' ? false : this.#empty,
-      text: wanted && !tooLong ? Buffer.concat(this.#captured).toString('utf8') : undefined,
-      tooLong,
+      text,
+      tooLong: wanted && text === undefined,
       thenNull: false,
     })
+  }
+
+  /** The wanted value, whose last bytes are in this chunk; undefined when it is too long. */
+  #textUpTo(bytes: Buffer, next: number): string | undefined {
+    if (this.#capturedBytes === 0 && next - this.#captureFrom <= textBytesMax)
+      return bytes.toString('utf8', this.#captureFrom, next)
+    this.#capture(bytes, next)
+    const pieces = this.#captured
     this.#captured = []
+    return this.#capturedBytes > textBytesMax ? undefined : Buffer.concat(pieces).toString('utf8')
   }
 
   /** Copies what this chunk holds of the wanted value; the chunk itself belongs to somebody else. */

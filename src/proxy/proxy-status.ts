@@ -19,12 +19,17 @@ const errorTypes: Partial<Record<FailureCode, string>> = {
   loop: 'proxy_loop_detected',
 }
 
+/** A name that a quoted string takes as it is. */
+const plainName = /^[\w.-]+$/
+
 /** The Proxy-Status field (RFC 9209): who answered, by configured name and never by address. */
 export function proxyStatus(fact: {
   backend: string
   received?: number
   error?: FailureCode
 }): string {
+  if (fact.error === undefined && fact.received !== undefined && plainName.test(fact.backend))
+    return `chasqui;next-hop="${fact.backend}";received-status=${fact.received}`
   const parts = ['chasqui']
   if (fact.error !== undefined)
     parts.push(`error=${errorTypes[fact.error] ?? 'proxy_internal_error'}`)

@@ -95,9 +95,7 @@ export class Server {
       code,
       backend: exchange.backend,
       attempts: exchange.attempts.length,
-      trail: exchange.attempts
-        .filter(({ outcome }) => outcome.kind !== 'answered')
-        .map(({ backend, outcome }) => `${backend}: ${sayOutcome(outcome)}`),
+      trail: trailOf(exchange),
       waitMs: exchange.waitMs,
       firstByteMs: exchange.firstByteMs,
       totalMs: clock.now() - asked.arrivedMs,
@@ -281,6 +279,16 @@ export class Server {
     if (deadlineMs === undefined) return undefined
     return this.#doors.clock.after(deadlineMs - this.#doors.clock.now(), () => exchange.expire())
   }
+}
+
+const noTrail: readonly string[] = Object.freeze([])
+
+/** What each failed attempt was. */
+function trailOf({ attempts }: Exchange): readonly string[] {
+  if (attempts.length === 1 && attempts[0]!.outcome.kind === 'answered') return noTrail
+  return attempts
+    .filter(({ outcome }) => outcome.kind !== 'answered')
+    .map(({ backend, outcome }) => `${backend}: ${sayOutcome(outcome)}`)
 }
 
 function wantsLoad({ asked: { ask } }: Exchange): boolean {

@@ -252,6 +252,7 @@ export function createMetrics(
 
   /** All rows that an exchange of one kind counts in: found once, and by one key from then on. */
   const rows = new Map<string, Rows>()
+  const started = new Map<string, Tally>()
   function rowsOf(fact: ExchangeEnded, model: string): Rows {
     const { family, op, backend, ending, priority } = fact
     const key = `${family} ${op} ${ending} ${priority} ${backend} ${model}`
@@ -299,7 +300,13 @@ export function createMetrics(
       ...splitMetrics(make),
       ...reloadMetrics(make),
       exchangeStarted(api, op) {
-        inFlight.row(api, op).value++
+        const key = `${api} ${op}`
+        let row = started.get(key)
+        if (!row) {
+          row = inFlight.row(api, op)
+          started.set(key, row)
+        }
+        row.value++
       },
       exchangeEnded(fact) {
         // A name that nobody served is only a word of the client's: it earns no series of its own.

@@ -18,6 +18,9 @@ export class NotHttp extends Error {
 const statusLine = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
+/** What no line of a head may have in it. */
+const control = /[\x00-\x08\x0a-\x1f\x7f]/
+
 /** Reads a head without its last empty line; throws NotHttp. `bodiless`: the request was a HEAD. */
 export function readResponseHead(text: string, bodiless: boolean): ResponseHead {
   const lines = text.split('\r\n')
@@ -35,7 +38,7 @@ export function readResponseHead(text: string, bodiless: boolean): ResponseHead 
     // A space before the colon, a folded line and a line without a colon are how two readers come to differ.
     if (colon < 1 || !token.test(name)) throw new NotHttp('bad header name')
     const value = line.slice(colon + 1).trim()
-    if (hasControl(value)) throw new NotHttp('bad header value')
+    if (control.test(value)) throw new NotHttp('bad header value')
     rawHeaders.push(name, value)
     switch (name.length) {
       case 10:
@@ -70,12 +73,4 @@ export function readResponseHead(text: string, bodiless: boolean): ResponseHead 
     length: length ?? 0,
     keepAlive: keepAlive && framing !== 'close',
   }
-}
-
-function hasControl(text: string): boolean {
-  for (let index = 0; index < text.length; index++) {
-    const code = text.charCodeAt(index)
-    if ((code < 0x20 && code !== 0x09) || code === 0x7f) return true
-  }
-  return false
 }
