@@ -32,6 +32,9 @@ export interface AnswerStyle {
   readonly now: () => number
 }
 
+/** Codes of an answer that ended in its middle. */
+type EndCode = FailureCode & ('answer_cut' | 'repeat_guard')
+
 export interface AnswerResult {
   ending: Ending
   status: number
@@ -71,7 +74,7 @@ export class Answer implements Receiver {
   #kept: Kept | undefined
   /** An error line that came inside a stream: if a runner's death is its reason, the client need not see it. */
   #heldError: Buffer | undefined
-  #endsBecause: string | undefined
+  #endsBecause: { readonly why: string; readonly code: EndCode } | undefined
 
   constructor(exchange: Exchange, style: AnswerStyle) {
     this.#exchange = exchange
@@ -133,8 +136,8 @@ export class Answer implements Receiver {
   }
 
   /** Why nobody goes on with it, for the one line that says so. */
-  endsBecause(why: string): void {
-    this.#endsBecause = why
+  endsBecause(why: string, code: EndCode): void {
+    this.#endsBecause = { why, code }
   }
 
   /** False: the client reads slowly, so the backend should wait for `onDrain`. */
@@ -388,16 +391,17 @@ export class Answer implements Receiver {
 
   #breakOff(last: Outcome): void {
     this.result.ending = last.kind === 'timedOut' ? 'upstream_timeout' : 'stream_broken'
-    const silent = this.#repeatGuard
+    const because = this.#endsBecause
+    const silent = because ? because.code === 'repeat_guard' : this.#repeatGuard
     this.result.code = silent ? 'repeat_guard' : 'answer_cut'
     this.#endHonestly(
       silent
         ? 'the backend ended the answer without its last line; a model that repeats itself is stopped like that'
         : last.kind === 'timedOut'
           ? last.text
-          : this.#endsBecause === undefined
+          : because === undefined
             ? 'the backend ended in the middle of the answer'
-            : `the backend ended in the middle of the answer, and ${this.#endsBecause}`,
+            : `the backend ended in the middle of the answer, and ${because.why}`,
       this.result.code,
     )
   }

@@ -83,6 +83,7 @@ export class GoingOn {
   #waysTried = 0
   /** Why it ends here, for the client's one line of error. */
   #why = 'nobody else can go on with it'
+  #code: 'answer_cut' | 'repeat_guard' = 'answer_cut'
 
   constructor(
     exchange: Exchange,
@@ -107,16 +108,9 @@ export class GoingOn {
    * NotWanted where nobody waits for it any more.
    */
   async run(broke: Outcome): Promise<boolean> {
-    const isWhole = await this.#run(broke)
-    // What could not be done for want of a client says nothing about the backends.
-    if (!isWhole && this.#exchange.endedBy) throw new NotWanted()
-    return isWhole
-  }
-
-  async #run(broke: Outcome): Promise<boolean> {
     let trigger = triggerOf(broke)
     while (trigger) {
-      if (this.#exchange.endedBy) return false
+      if (this.#exchange.endedBy) throw new NotWanted()
       const frames = this.#answer.given
       if (!frames || !this.#facts) return this.#stop('more of it was sent than is kept')
       const emitted = this.#continuing.read([frames])
@@ -139,10 +133,14 @@ export class GoingOn {
     return this.#why
   }
 
+  get code(): 'answer_cut' | 'repeat_guard' {
+    return this.#code
+  }
+
   /** One later leg; a trigger when it broke off as well. */
   async #leg(emitted: Emitted, trigger: Trigger): Promise<AfterLeg> {
     const early = this.#decide(emitted, trigger, undefined)
-    if ('stop' in early) return this.#stopped(early.stop)
+    if ('stop' in early) return this.#stopped(early.stop, early.code)
     const lease = await this.#lease()
     if (!lease) return this.#stopped('no other backend can go on with it')
     try {
@@ -151,7 +149,7 @@ export class GoingOn {
       if (this.#digest !== undefined && digest !== undefined && digest !== this.#digest)
         return this.#stopped('the other backends have other weights under this name')
       const decision = this.#decide(emitted, trigger, lease.endpoint)
-      if ('stop' in decision) return this.#stopped(decision.stop)
+      if ('stop' in decision) return this.#stopped(decision.stop, decision.code)
       const stillborn = await this.#load(lease)
       if (stillborn) return this.#settled(lease, stillborn)
       for (const way of decision.go.slice(this.#waysTried)) {
@@ -335,8 +333,9 @@ export class GoingOn {
     return false
   }
 
-  #stopped(why: string): 'stopped' {
+  #stopped(why: string, code: 'answer_cut' | 'repeat_guard' = 'answer_cut'): 'stopped' {
     this.#why = why
+    this.#code = code
     return 'stopped'
   }
 }

@@ -196,7 +196,7 @@ export class Server {
       continued: (fact) => this.#doors.observer.continued(fact),
     })
     if (await going.run(broke)) return true
-    answer.endsBecause(going.why)
+    answer.endsBecause(going.why, going.code)
     return false
   }
 

@@ -29,24 +29,31 @@ const families = [
   },
 ] as const
 
+/** What goes on elsewhere has journeys of its own: `continuing-*.test.ts`. */
+const alone = { 'x-chasqui-continue': 'off' }
+
 describe('a backend that dies in the middle of its answer', () => {
-  it.each(families)('is told of honestly on $path: every piece, then one error', async (family) => {
-    await using fleet = await warmFleet({
-      simulators: [hundred, hundred],
-      config: `${blind}\n${inOrder}`,
-    })
-    const [a, b] = fleet.simulators
-    a!.faults.add({ kind: 'reset-after-chunks', chunks: 20 })
-    const answer = await wholeCall(fleet.url + family.path, { body: family.body })
-    expect(answer.status).toBe(200)
-    expect(family.isError(answer.text)).toBe(true)
-    expect(answer.ended).toBe('clean')
-    const pieces = answer.lines.filter(family.isPiece).length
-    expect(pieces).toBeGreaterThan(15)
-    expect(pieces).toBeLessThanOrEqual(20)
-    expect(asked(b, family.path)).toBe(0)
-    expect(fleet.ended[0]).toMatchObject({ ending: 'stream_broken', code: 'answer_cut' })
-  })
+  it.each(families)(
+    'is told of honestly on $path where nobody may go on: every piece, then one error',
+    async (family) => {
+      await using fleet = await warmFleet({
+        simulators: [hundred, hundred],
+        config: `${blind}\n${inOrder}`,
+      })
+      const [a, b] = fleet.simulators
+      a!.faults.add({ kind: 'reset-after-chunks', chunks: 20 })
+      const { body } = family
+      const answer = await wholeCall(fleet.url + family.path, { body, headers: alone })
+      expect(answer.status).toBe(200)
+      expect(family.isError(answer.text)).toBe(true)
+      expect(answer.ended).toBe('clean')
+      const pieces = answer.lines.filter(family.isPiece).length
+      expect(pieces).toBeGreaterThan(15)
+      expect(pieces).toBeLessThanOrEqual(20)
+      expect(asked(b, family.path)).toBe(0)
+      expect(fleet.ended[0]).toMatchObject({ ending: 'stream_broken', code: 'answer_cut' })
+    },
+  )
 
   it('takes nothing but its own streams along when it is killed', async () => {
     const pace = ['--speed', '50', '--answer-tokens', '100', '--slots', '4', '--models', model]
@@ -62,7 +69,7 @@ describe('a backend that dies in the middle of its answer', () => {
     )
     expect(plain.map(({ status }) => status)).toEqual([200, 200])
     const calls = Array.from({ length: 4 }, () =>
-      openCall(`${herd.url}/api/chat`, { body: streamed }),
+      openCall(`${herd.url}/api/chat`, { body: streamed, headers: alone }),
     )
     const whole = openCall(`${herd.url}/api/chat`, { body: chat('tell me all at once') })
     await until(() => calls.every((call) => call.lines().length >= 20), 30_000)

@@ -143,7 +143,10 @@ describe('markdown', () => {
   })
 })
 
+/** An opening line may say a language, a closing one may not. */
 function insideFence(text: string, at: number): boolean {
-  const marks = text.slice(0, at).match(/^ {0,3}```/gm) ?? []
-  return marks.length % 2 === 1
+  let inside = false
+  for (const line of text.slice(0, at).split(/\r\n|[\r\n]/))
+    if (inside ? /^ {0,3}```+[ \t]*$/.test(line) : /^ {0,3}```/.test(line)) inside = !inside
+  return inside
 }
