@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type Reloaded, SettingsInForce } from './config/in-force.ts'
 import { type Clock, realClock, sleep } from './core/clock.ts'
 import { type Dice, realDice } from './core/dice.ts'
+import { Late } from './core/late.ts'
 import type { Observer } from './core/observer.ts'
 import type { Settings } from './core/settings.ts'
 import { Commands } from './http/commands.ts'
@@ -25,7 +26,7 @@ import { Queue } from './proxy/queue.ts'
 import { mustBeServed } from './proxy/refusals.ts'
 import { Server } from './proxy/serve.ts'
 import { TokenEstimator } from './split/cut/tokens-of.ts'
-import { EmbedSplitter } from './split/embed/run.ts'
+import type { EmbedSplitter } from './split/embed/run.ts'
 import type { SplitDoors } from './split/order.ts'
 import type { SpoolFile } from './split/shelf.ts'
 import { Speeds } from './split/speeds.ts'
@@ -130,7 +131,7 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     observer,
     ask: probeDoor(wire, clock, hop),
     returned: (endpoint) => {
-      embed.forget(endpoint.name)
+      embed.now?.forget(endpoint.name)
       void manager.payDebts(endpoint)
     },
   })
@@ -157,7 +158,10 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
   const refreshForUnknown = () => prober.refreshForUnknown()
   const ask = askInside({ server, clock })
   const setting = () => settings.embed.split
-  const embed = new EmbedSplitter({ ask, pool, clock, observer, setting })
+  const embed = new Late<EmbedSplitter>(async () => {
+    const { EmbedSplitter } = await import('./split/embed/run.ts')
+    return new EmbedSplitter({ ask, pool, clock, observer, setting })
+  })
   const split: SplitDoors = {
     ask,
     pool,
@@ -211,7 +215,7 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     listener.reconfigure()
     manager.remind(added)
     // Another server under the name of one that is gone: what was measured there says nothing.
-    for (const { name } of removed) embed.forget(name)
+    for (const { name } of removed) embed.now?.forget(name)
     wire.keepOnly(settings.backends)
     prober.reconfigure(settings.probes)
     void prober.start()
@@ -249,6 +253,7 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     general.prepare()
     metrics.prepare()
     listener.prepare()
+    server.prepare()
   })
 
   const stop = async (how: StopOptions = {}) => {

@@ -1,5 +1,6 @@
 import type { Reloaded } from '../config/in-force.ts'
 import type { Clock } from '../core/clock.ts'
+import type { Late } from '../core/late.ts'
 import type { Observer } from '../core/observer.ts'
 import type { Settings } from '../core/settings.ts'
 import type { Endpoint } from '../pool/endpoint.ts'
@@ -24,7 +25,7 @@ export interface HttpDoors {
   readonly commands: Commands
   readonly bodies: BodyBudget
   readonly split: SplitDoors
-  readonly embed: EmbedSplitter
+  readonly embed: Late<EmbedSplitter>
   readonly clock: Clock
   readonly observer: Observer
   /** The name of this proxy in Via; a request that carries it has come round in a loop. */

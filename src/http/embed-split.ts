@@ -25,7 +25,8 @@ export async function planEmbedding(
   const body = await inMemory(asked.body, bodies)
   if (!body) return undefined
   const { id, ask, tenant, priority, labels, work, deadlineMs } = asked
-  const planned = embed.plan({
+  const splitter = await embed.get()
+  const planned = splitter.plan({
     id,
     path,
     body: body.bytes,
@@ -52,7 +53,8 @@ export async function serveEmbedding(
   const { client } = exchange
   const left = new AbortController()
   exchange.onEnd(() => left.abort())
-  const { status, contentType, body, backend, parts } = await embed.run(batch, left.signal)
+  const splitter = await embed.get()
+  const { status, contentType, body, backend, parts } = await splitter.run(batch, left.signal)
   if (status === 499 || client.left) throw new NotWanted()
   const length = body.reduce((sum, piece) => sum + piece.length, 0)
   client.head(status, [

@@ -1,3 +1,4 @@
+import { Late } from '../core/late.ts'
 import { errorAnswer, notAllowedText, notFoundText } from '../dialects/errors.ts'
 import { findRoute } from '../dialects/routes.ts'
 import { hostAllowed, originAllowed } from '../guard/browser.ts'
@@ -5,7 +6,7 @@ import { corsHeaders, preflightAnswer } from '../guard/cors.ts'
 import type { ClientSide } from '../proxy/client-side.ts'
 import type { Arrived } from './arrived.ts'
 import type { HttpDoors } from './doors.ts'
-import { GenerateSurface } from './generate-surface.ts'
+import type { GenerateSurface } from './generate-surface.ts'
 import { OllamaSurface } from './ollama-surface.ts'
 import { requestIdOf } from './request-id.ts'
 
@@ -35,7 +36,7 @@ const nothing = Buffer.alloc(0)
 export class FrontDoor {
   readonly #doors: HttpDoors
   readonly #ollama: OllamaSurface
-  readonly #generate: GenerateSurface
+  readonly #generate: Late<GenerateSurface>
   readonly #ours: ReadonlySet<string>
   readonly #hosts = new Map<string, boolean>()
   /** What those were judged by: a reload may exchange it. */
@@ -46,7 +47,10 @@ export class FrontDoor {
     this.#doors = doors
     this.#ours = ours
     this.#ollama = new OllamaSurface(doors)
-    this.#generate = new GenerateSurface(doors)
+    this.#generate = new Late(async () => {
+      const { GenerateSurface } = await import('./generate-surface.ts')
+      return new GenerateSurface(doors)
+    })
   }
 
   /** Undefined: taken care of. Otherwise Fastify answers, with these headers (name, value …) beside its own. */
@@ -71,7 +75,7 @@ export class FrontDoor {
       return undefined
     }
     if (path === '/generate') {
-      void this.#generate.handle(visit)
+      void this.#generate.get().then((surface) => surface.handle(visit))
       return undefined
     }
     const found = findRoute(request.method, path)
@@ -85,6 +89,12 @@ export class FrontDoor {
       this.#plain(visit, 404, notFoundText)
     }
     return undefined
+  }
+
+  /** Makes what is made late, so that the first who asks does not wait for it. */
+  prepare(): void {
+    this.#generate.prepare()
+    this.#ollama.prepare()
   }
 
   /** The headers that the answer must carry, or undefined when the request has been refused here. */

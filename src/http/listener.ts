@@ -120,7 +120,10 @@ export async function listen(doors: HttpDoors, inherited?: { fd: number }): Prom
     url: `http://${urlHost(host)}:${boundPort}`,
     port: boundPort,
     handle: (server as NetServer & { _handle?: unknown })._handle,
-    prepare: () => status.prepare(),
+    prepare() {
+      status.prepare()
+      front.prepare()
+    },
     reconfigure() {
       server.headersTimeout = doors.settings.limits.headMsMax
     },

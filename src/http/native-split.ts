@@ -12,12 +12,6 @@ import type { Wishes } from './wishes.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
-/** True for a request whose header asks for split mode; `false` in it asks for nothing. */
-export function asksForSplit(visit: Visit): boolean {
-  const header = visit.request.headers['x-chasqui-split']
-  return header !== undefined && String(header).trim().toLowerCase() !== 'false'
-}
-
 /** `X-Chasqui-Split` on `/api/generate` and `/api/chat`: the same request, its text cut, answered in Ollama's shape. */
 export async function serveNativeSplit(
   visit: Visit,

@@ -1,4 +1,5 @@
 import { Failure } from '../core/failure.ts'
+import { Late } from '../core/late.ts'
 import { askForName, type ReadAsk } from '../dialects/ask.ts'
 import { modelNotFoundText } from '../dialects/errors.ts'
 import { type Route, withoutSpareSlashes } from '../dialects/routes.ts'
@@ -14,26 +15,39 @@ import type { HttpDoors } from './doors.ts'
 import { planEmbedding, serveEmbedding } from './embed-split.ts'
 import type { Visit } from './front.ts'
 import { merged } from './merged.ts'
-import { asksForSplit, serveNativeSplit } from './native-split.ts'
 import { askWithoutModel, readRequest } from './reading.ts'
 import { recorded } from './recorded.ts'
 import { refuse, refuseAsOllama, refuseUnread } from './refuse.ts'
-import { SplitSurface } from './split-surface.ts'
-import { type Wishes, wishesOf } from './wishes.ts'
+import { asksForSplit, type Wishes, wishesOf } from './wishes.ts'
 
 /** A visit whose wishes have been understood. */
 interface Asking extends Visit {
   readonly wishes: Wishes
 }
 
+/** A request whose text is to be split, on a route of Ollama's. */
+type SplitHandler = (visit: Visit, route: Route, wishes: Wishes) => Promise<void>
+
 /** Ollama's routes, in the three languages that it speaks: read, then handed to the one that does the work. */
 export class OllamaSurface {
   readonly #doors: HttpDoors
-  readonly #split: SplitSurface
+  readonly #split: Late<SplitHandler>
 
   constructor(doors: HttpDoors) {
     this.#doors = doors
-    this.#split = new SplitSurface(doors)
+    this.#split = new Late(async () => {
+      const [{ serveNativeSplit }, { SplitSurface }] = await Promise.all([
+        import('./native-split.ts'),
+        import('./split-surface.ts'),
+      ])
+      const surface = new SplitSurface(doors)
+      return (visit, route, wishes) => serveNativeSplit(visit, route, wishes, surface, doors)
+    })
+  }
+
+  prepare(): void {
+    this.#split.prepare()
+    this.#doors.embed.prepare()
   }
 
   async handle(
@@ -45,8 +59,10 @@ export class OllamaSurface {
       if (route.changesFleet) this.#mustBeAdmin(visit)
       // Before the body is taken: a wish that is refused must leave nothing held.
       const wishes = wishesOf(visit.request.headers, visit.arrivedMs)
-      if (route.inference && asksForSplit(visit))
-        return await serveNativeSplit(visit, route, wishes, this.#split, this.#doors)
+      if (route.inference && asksForSplit(visit.request.headers)) {
+        const serveSplit = await this.#split.get()
+        return await serveSplit(visit, route, wishes)
+      }
       await this.#handle({ ...visit, wishes }, route, params)
     } catch (error) {
       refuseUnread(visit, this.#doors, route, error)

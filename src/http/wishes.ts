@@ -47,3 +47,9 @@ function deadlineOf(given: string | string[] | undefined, arrivedMs: number): nu
     throw new Failure('request_invalid', 'X-Chasqui-Deadline is a duration such as 30s')
   return arrivedMs + ms
 }
+
+/** True for a request whose header asks for split mode; `false` in it asks for nothing. */
+export function asksForSplit(headers: IncomingHttpHeaders): boolean {
+  const header = headers['x-chasqui-split']
+  return header !== undefined && String(header).trim().toLowerCase() !== 'false'
+}

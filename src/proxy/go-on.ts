@@ -14,7 +14,7 @@ import { contextAt } from '../routing/filters.ts'
 import type { Answer } from './answer.ts'
 import { askEndpoint } from './ask-backend.ts'
 import { type AttemptDoors, runAttempt } from './attempt.ts'
-import type { Conformance, Sighting } from './continuing/conformance.ts'
+import type { Conformance } from './continuing/conformance.ts'
 import type { Way } from './continuing/manner.ts'
 import { mayContinue, placeOf } from './continuing/may-continue.ts'
 import { rendersOpen } from './continuing/measure.ts'
@@ -347,19 +347,4 @@ export function continuingFor({ asked }: Exchange): Continuing | undefined {
   for (let index = 0; index < rawHeaders.length; index += 2)
     if (rawHeaders[index]!.toLowerCase() === 'content-encoding') return undefined
   return continuingOf(ask.family === 'own' ? 'ollama' : ask.family, ask.op)
-}
-
-/** What a stream that has ended well tells of who could be asked how its model goes on. */
-export function sightingOf({ asked: { ask } }: Exchange, endpoint: Endpoint): Sighting | undefined {
-  const model = endpoint.model(ask.name.canonical)
-  if (!model?.digest || model.remote) return undefined
-  return {
-    backend: endpoint.name,
-    canonical: ask.name.canonical,
-    digest: model.digest,
-    version: endpoint.version,
-    model: ask.modelText,
-    runner: ask.runner,
-    canThink: model.capabilities?.has('thinking') ?? false,
-  }
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts'
 import { Failure } from '../core/failure.ts'
+import { Late } from '../core/late.ts'
 import type { Ending, Observer } from '../core/observer.ts'
 import type { Outcome } from '../core/outcome.ts'
 import { isDeath } from '../core/outcome.ts'
@@ -12,12 +13,12 @@ import { Answer, type AnswerStyle } from './answer.ts'
 import { runAttempt } from './attempt.ts'
 import type { Conformance } from './continuing/conformance.ts'
 import type { Exchange } from './exchange.ts'
-import { continuingFor, GoingOn, sightingOf } from './go-on.ts'
 import type { Loads } from './loads.ts'
 import { Poison } from './poison.ts'
 import { NobodyCan, NotWanted, type Queue } from './queue.ts'
 import { sayNobody } from './refusals.ts'
 import { deathsMax, isWorthRetrying, RetryBudget } from './retry.ts'
+import { sightingOf } from './sighting.ts'
 import type { Wire } from './wire.ts'
 
 /** What an exchange needs of the house on its way. */
@@ -45,6 +46,7 @@ export class Server {
   readonly #budget: RetryBudget
   readonly #poison = new Poison()
   readonly #running = new Roster<Exchange>()
+  readonly #goingOn = new Late(() => import('./go-on.ts'))
 
   constructor(doors: ServeDoors) {
     this.#doors = doors
@@ -54,6 +56,11 @@ export class Server {
   /** After a reload. */
   reconfigure(retries: RetrySettings): void {
     this.#budget.reconfigure(retries)
+  }
+
+  /** Loads what is only needed when a backend breaks off: then the client waits for it. */
+  prepare(): void {
+    this.#goingOn.prepare()
   }
 
   async serve(exchange: Exchange, style: AnswerStyle): Promise<Ending> {
@@ -185,6 +192,7 @@ export class Server {
   async #goOn(exchange: Exchange, answer: Answer): Promise<boolean> {
     const broke = exchange.attempts.at(-1)?.outcome
     if (!broke || broke.kind === 'answered' || !answer.started || !answer.given) return false
+    const { continuingFor, GoingOn } = await this.#goingOn.get()
     const continuing = continuingFor(exchange)
     if (!continuing) return false
     const last = exchange.attempts.at(-1)!.backend

@@ -1,0 +1,35 @@
+/** What most processes need only now and then: made when it is first wanted, once, or when there is time for it. */
+export class Late<Made> {
+  readonly #make: () => Promise<Made>
+  #making: Promise<Made> | undefined
+  #made: Made | undefined
+
+  constructor(make: () => Promise<Made>) {
+    this.#make = make
+  }
+
+  /** Undefined: nobody has wanted it yet, or it is on its way. */
+  get now(): Made | undefined {
+    return this.#made
+  }
+
+  /** One that failed is tried again by the next who asks. */
+  get(): Promise<Made> {
+    this.#making ??= this.#make().then(
+      (made) => {
+        this.#made = made
+        return made
+      },
+      (error: unknown) => {
+        this.#making = undefined
+        throw error
+      },
+    )
+    return this.#making
+  }
+
+  /** Whoever wants it later hears what went wrong. */
+  prepare(): void {
+    this.get().catch(() => {})
+  }
+}
