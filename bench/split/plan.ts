@@ -38,7 +38,7 @@ export function readSplitPlan(args: readonly string[]): SplitPlan {
     scale: short ? 0.25 : 1,
     calibrations: short ? 2 : 3,
     embed: {
-      sizes: short ? [1, 16, 64, 256] : [1, 16, 64, 256, 1_024, 4_096],
+      sizes: short ? [1, 64] : [1, 16, 64, 256, 1_024, 4_096],
       rounds,
       manyRoundsItemsMax: 256,
       itemMs: short ? 1.5 : 2.5,
