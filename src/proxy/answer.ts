@@ -12,7 +12,7 @@ import { Gaps } from './continuing/gaps.ts'
 import type { Exchange } from './exchange.ts'
 import { headerOf, responseHeaders } from './headers.ts'
 import { judgeRefusal } from './judge.ts'
-import { Kept } from './kept.ts'
+import { Kept, type KeptBudget } from './kept.ts'
 import type { HeldAnswer } from './loads.ts'
 import { proxyStatus } from './proxy-status.ts'
 import { NotWanted } from './queue.ts'
@@ -62,6 +62,7 @@ export class Answer implements Receiver {
   readonly #exchange: Exchange
   readonly #client: ClientSide
   readonly #style: AnswerStyle
+  readonly #keeping: KeptBudget
   #cutter: FrameCutter | undefined
   #framing: Framing = 'json'
   #status = 0
@@ -76,10 +77,11 @@ export class Answer implements Receiver {
   #heldError: Buffer | undefined
   #endsBecause: { readonly why: string; readonly code: EndCode } | undefined
 
-  constructor(exchange: Exchange, style: AnswerStyle) {
+  constructor(exchange: Exchange, style: AnswerStyle, keeping: KeptBudget) {
     this.#exchange = exchange
     this.#client = exchange.client
     this.#style = style
+    this.#keeping = keeping
   }
 
   /** The client has a byte of it: from here on there is no second backend. */
@@ -106,14 +108,28 @@ export class Answer implements Receiver {
     this.#framing = framingOf(rawHeaders)
     this.#cutter = new FrameCutter(this.#framing, { frameBytesMax })
     this.#heldError = undefined
+    this.letGo()
+    this.#kept = undefined
+    this.gaps = undefined
     if (this.#framing === 'json' || !this.#style.continues) return
-    this.#kept = new Kept()
+    this.#kept = new Kept(this.#keeping)
     this.gaps = new Gaps()
+  }
+
+  /** True for a stream that another backend could go on with. */
+  get keeps(): boolean {
+    return this.#kept?.isWhole === true
   }
 
   /** The frames that the client has; undefined where nobody can go on with them. */
   get given(): Buffer | undefined {
-    return this.#cutter?.passingThrough ? undefined : this.#kept?.frames
+    if (this.#cutter?.passingThrough || this.#finalError) return undefined
+    return this.#kept?.frames
+  }
+
+  /** The exchange is over: what was kept of its answer goes. */
+  letGo(): void {
+    this.#kept?.[Symbol.dispose]()
   }
 
   /** Frames of a later leg: they go on with what the client has. */
@@ -132,6 +148,9 @@ export class Answer implements Receiver {
     this.result.ending = error ? endingOf(error) : 'ok'
     this.result.code = error?.code
     this.result.status = this.#status
+    // Its last line has the figures of all legs.
+    const kept = this.#kept?.frames
+    if (kept) this.#exchange.figures = figuresOf(kept.subarray(-figuresBytesMax))
     this.#client.end()
   }
 
@@ -156,12 +175,26 @@ export class Answer implements Receiver {
 
   /** What comes before the error is the answer; the error itself waits until it is known what it means. */
   #holdError(frames: Buffer, at: number): boolean {
-    const error = this.#heldError ? frames : frames.subarray(at)
-    this.#heldError = this.#heldError ? Buffer.concat([this.#heldError, error]) : error
-    if (at <= 0 || error === frames) return true
-    const before = frames.subarray(0, at)
+    const held = this.#heldError
+    const before = held ? undefined : frames.subarray(0, at)
+    const error = held ? Buffer.concat([held, frames]) : frames.subarray(at)
+    if (error.length > heldErrorBytesMax) {
+      // No sentence is that long: whatever it is, it is let out as it comes, and nobody goes on behind it.
+      this.letGo()
+      this.#kept = undefined
+      this.#heldError = undefined
+      return this.#letOut(held ? error : frames)
+    }
+    this.#heldError = error
+    if (!before || before.length === 0) return true
     this.#kept?.add(before)
     return this.#letOut(before)
+  }
+
+  /** An error line that tells of no dead runner: the model's or the request's own, so nobody would do better. */
+  get #finalError(): Buffer | undefined {
+    const held = this.#heldError
+    return held && !isCrash(held) ? held : undefined
   }
 
   onDrain(act: () => void): void {
@@ -201,8 +234,7 @@ export class Answer implements Receiver {
       }
     }
     const held = this.#heldError
-    if (held && isCrashText(errorTextIn(held.toString('utf8', 0, 10_000))))
-      return this.#crashed(held)
+    if (held && isCrash(held)) return this.#crashed(held)
     this.#letOut(held)
     this.#letOut(rest)
     this.#endWhole(undefined)
@@ -390,8 +422,16 @@ export class Answer implements Receiver {
   }
 
   #breakOff(last: Outcome): void {
+    const error = this.#finalError
+    if (error) {
+      this.#over = true
+      this.result.ending = 'upstream_error'
+      return this.#client.end(error)
+    }
     this.result.ending = last.kind === 'timedOut' ? 'upstream_timeout' : 'stream_broken'
     const because = this.#endsBecause
+    const tooMuch = this.#kept?.isWhole === false
+    const why = because?.why ?? (tooMuch ? 'more of it was sent than is kept' : undefined)
     const silent = because ? because.code === 'repeat_guard' : this.#repeatGuard
     this.result.code = silent ? 'repeat_guard' : 'answer_cut'
     this.#endHonestly(
@@ -399,9 +439,9 @@ export class Answer implements Receiver {
         ? 'the backend ended the answer without its last line; a model that repeats itself is stopped like that'
         : last.kind === 'timedOut'
           ? last.text
-          : because === undefined
+          : why === undefined
             ? 'the backend ended in the middle of the answer'
-            : `the backend ended in the middle of the answer, and ${because.why}`,
+            : `the backend ended in the middle of the answer, and ${why}`,
       this.result.code,
     )
   }
@@ -414,7 +454,13 @@ export class Answer implements Receiver {
   }
 }
 
+/** Ollama's own errors have some hundred bytes; llama-server's, passed on whole, a few thousand. */
+const heldErrorBytesMax = 65_536
 const errorStart = '{"error":'
+
+function isCrash(errorLine: Buffer): boolean {
+  return isCrashText(errorTextIn(errorLine.toString('utf8', 0, 10_000)))
+}
 
 /** Where the first line begins that says that it failed; -1 for none. */
 function errorLineIn(frames: Buffer): number {

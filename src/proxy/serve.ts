@@ -13,6 +13,7 @@ import { Answer, type AnswerStyle } from './answer.ts'
 import { runAttempt } from './attempt.ts'
 import type { Conformance } from './continuing/conformance.ts'
 import type { Exchange } from './exchange.ts'
+import { KeptBudget } from './kept.ts'
 import type { Loads } from './loads.ts'
 import { Poison } from './poison.ts'
 import { NobodyCan, NotWanted, type Queue } from './queue.ts'
@@ -46,6 +47,7 @@ export class Server {
   readonly #budget: RetryBudget
   readonly #poison = new Poison()
   readonly #running = new Roster<Exchange>()
+  readonly #keeping = new KeptBudget()
   readonly #goingOn = new Late(() => import('./go-on.ts'))
 
   constructor(doors: ServeDoors) {
@@ -66,7 +68,7 @@ export class Server {
   async serve(exchange: Exchange, style: AnswerStyle): Promise<Ending> {
     const { observer } = this.#doors
     const { asked } = exchange
-    const answer = new Answer(exchange, style)
+    const answer = new Answer(exchange, style, this.#keeping)
     observer.exchangeStarted(asked.ask.family, asked.ask.op)
     const deadline = this.#deadline(exchange)
     this.#running.add(exchange)
@@ -82,6 +84,7 @@ export class Server {
       return answer.result.ending
     } finally {
       deadline?.[Symbol.dispose]()
+      answer.letGo()
       asked.body[Symbol.dispose]()
     }
   }
@@ -159,7 +162,7 @@ export class Server {
           })
           if (outcome.kind === 'answered') {
             queue.served(clock.now() - takenMs)
-            if (answer.given) this.#noteSighting(exchange, lease.endpoint)
+            if (answer.keeps) this.#noteSighting(exchange, lease.endpoint)
             break
           }
           if (death) {
@@ -190,20 +193,19 @@ export class Server {
 
   /** True: another backend has given the client the rest of an answer that had broken off. */
   async #goOn(exchange: Exchange, answer: Answer): Promise<boolean> {
-    const broke = exchange.attempts.at(-1)?.outcome
-    if (!broke || broke.kind === 'answered' || !answer.started || !answer.given) return false
+    const last = exchange.attempts.at(-1)
+    if (!last || last.outcome.kind === 'answered' || !answer.started || !answer.given) return false
     const { continuingFor, GoingOn } = await this.#goingOn.get()
     const continuing = continuingFor(exchange)
     if (!continuing) return false
-    const last = exchange.attempts.at(-1)!.backend
-    exchange.hasTried({ name: last })
+    exchange.hasTried({ name: last.backend })
     const load = async (lease: Lease) =>
       this.#mustLoad(exchange, lease) ? await this.#load(exchange, lease, answer) : undefined
     const going = new GoingOn(exchange, answer, continuing, load, {
       ...this.#doors,
       continued: (fact) => this.#doors.observer.continued(fact),
     })
-    if (await going.run(broke)) return true
+    if (await going.run(last.outcome)) return true
     answer.endsBecause(going.why, going.code)
     return false
   }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Ask } from '../../src/core/ask.ts'
 import { Failure } from '../../src/core/failure.ts'
 import { Answer } from '../../src/proxy/answer.ts'
+import { KeptBudget } from '../../src/proxy/kept.ts'
 import { NotWanted } from '../../src/proxy/queue.ts'
 import { exchangeFor, recordingClient } from './help.ts'
 
@@ -9,18 +10,22 @@ const ndjson = ['Content-Type', 'application/x-ndjson']
 const sse = ['Content-Type', 'text/event-stream']
 const json = ['Content-Type', 'application/json; charset=utf-8']
 
-function answerFor(ask: Partial<Ask> = {}) {
+function answerFor(ask: Partial<Ask> = {}, continues = false) {
   const client = recordingClient()
   const exchange = exchangeFor(client, { ask })
-  const answer = new Answer(exchange, {
-    family: ask.family ?? 'ollama',
-    op: ask.op ?? 'chat',
-    modelUnknownText: 'none has it',
-    continues: false,
-    continuationWish: undefined,
-    headers: ['X-Style', 'yes'],
-    now: () => 0,
-  })
+  const answer = new Answer(
+    exchange,
+    {
+      family: ask.family ?? 'ollama',
+      op: ask.op ?? 'chat',
+      modelUnknownText: 'none has it',
+      continues,
+      continuationWish: undefined,
+      headers: ['X-Style', 'yes'],
+      now: () => 0,
+    },
+    new KeptBudget(),
+  )
   return { client, exchange, answer }
 }
 
@@ -175,5 +180,43 @@ describe('an answer', () => {
     gone.answer.failed(new NotWanted())
     expect(gone.client.how).toBe('cut')
     expect(gone.answer.result).toMatchObject({ ending: 'client_closed', status: 499 })
+  })
+})
+
+describe('an error line inside a stream that could go on elsewhere', () => {
+  const error = (text: string) => `${JSON.stringify({ error: text })}\n`
+  const crash = error('an error was encountered while running the model: unexpected EOF')
+  const broke = { kind: 'brokeOff', afterFirstByte: true, reusedSocket: false, text: '' } as const
+
+  it('is held where it tells of a dead runner, and the answer before it is there to go on with', () => {
+    const { client, answer } = answerFor({}, true)
+    answer.begin(200, ndjson)
+    answer.data(Buffer.from(line('one') + crash))
+    expect(client.text()).toBe(line('one'))
+    expect(answer.ended()).toMatchObject({ kind: 'brokeOff' })
+    expect(answer.given?.toString()).toBe(line('one'))
+  })
+
+  // A final error was forgotten when the connection was lost behind it, and another backend was asked to go on.
+  it('is final in any other case, also where the connection is lost behind it', () => {
+    const { client, answer } = answerFor({}, true)
+    answer.begin(200, ndjson)
+    answer.data(Buffer.from(line('one')))
+    answer.data(Buffer.from(error('the model says no')))
+    expect(answer.given).toBeUndefined()
+    answer.finish(broke)
+    expect(client.text()).toBe(line('one') + error('the model says no'))
+    expect(answer.result.ending).toBe('upstream_error')
+  })
+
+  // A backend that never ended its error line filled the memory with it.
+  it('is let out as it comes beyond what any sentence has', () => {
+    const { client, answer } = answerFor({}, true)
+    answer.begin(200, ndjson)
+    answer.data(Buffer.from(line('one')))
+    const babble = Array.from({ length: 50 }, (_, index) => error(`${index} `.repeat(2_000)))
+    for (const each of babble) answer.data(Buffer.from(each))
+    expect(client.text()).toBe(line('one') + babble.join(''))
+    expect(answer.keeps).toBe(false)
   })
 })

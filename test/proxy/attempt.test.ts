@@ -3,6 +3,7 @@ import type { Outcome } from '../../src/core/outcome.ts'
 import { Answer } from '../../src/proxy/answer.ts'
 import { runAttempt } from '../../src/proxy/attempt.ts'
 import { type HeldBody, SpoolTrouble } from '../../src/proxy/body.ts'
+import { KeptBudget } from '../../src/proxy/kept.ts'
 import {
   SocketTrouble,
   type Wire,
@@ -45,15 +46,19 @@ function attemptOf(options: { config?: string; body?: HeldBody; broken?: boolean
       backend: 'x',
       outcome: { kind: 'brokeOff', afterFirstByte: false, reusedSocket: true, text: '' },
     })
-  const answer = new Answer(exchange, {
-    family: 'ollama',
-    op: 'chat',
-    modelUnknownText: '',
-    headers: [],
-    continues: false,
-    continuationWish: undefined,
-    now: () => clock.now(),
-  })
+  const answer = new Answer(
+    exchange,
+    {
+      family: 'ollama',
+      op: 'chat',
+      modelUnknownText: '',
+      headers: [],
+      continues: false,
+      continuationWish: undefined,
+      now: () => clock.now(),
+    },
+    new KeptBudget(),
+  )
   const endpoint = poolOf([backendOf('a')], { clock }).endpoint('a')!
   const lease = endpoint.take('m:latest', { seat: false, asTry: false })!
   const hand = handWire()
