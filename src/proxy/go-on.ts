@@ -40,11 +40,12 @@ export interface GoOnDoors extends AttemptDoors {
 /** What a later leg leaves to do: nothing, an honest end, the next way, or the next leg. */
 type AfterLeg = 'whole' | 'stopped' | 'nextWay' | Trigger | undefined
 
-/** A leg that says something else did its work, and still the client's answer ended where it was. */
+/** A leg that says something else did its work and did not die, and still the client's answer ended where it was. */
 const ofNoUse: Outcome = {
   kind: 'brokeOff',
   afterFirstByte: true,
   reusedSocket: false,
+  clean: true,
   text: 'it does not say the same',
 }
 

@@ -207,6 +207,11 @@ export class Server {
     })
     if (await going.run(last.outcome)) return true
     answer.endsBecause(going.why, going.code)
+    // Whoever went on with it died as well: the request is held to be the killer, as it is before the first byte.
+    const deaths = exchange.attempts.filter(({ outcome }) => isDeath(outcome)).length
+    const { ask, body } = exchange.asked
+    if (deaths >= deathsMax)
+      await this.#poison.ban(ask.name.canonical, body, this.#doors.clock.now())
     return false
   }
 

@@ -77,6 +77,17 @@ describe('an answer that breaks off more than once', () => {
     })
   })
 
+  // Deaths of those that went on counted for nothing: one request could end three runners, and again at once.
+  it('is refused from then on, for it may be what ends them', async () => {
+    await using fleet = await several(4)
+    const { body } = await breaking(fleet, 'abc', 'tell me', {})
+    await tell(fleet.url, chat, body)
+    await untilIdle(fleet)
+    await expect(tell(fleet.url, chat, body)).rejects.toThrow(/^500: .*two model runners died/)
+    expect(fleet.ended.at(-1)).toMatchObject({ code: 'poison', attempts: 0, status: 500 })
+    expect(asked(fleet.simulators[3])).toBe(0)
+  })
+
   it('counts nobody who was not there', async () => {
     await using fleet = await several(5)
     const { whole, body } = await breaking(fleet, 'a', 'tell me', {})
