@@ -18,8 +18,11 @@ export interface InnerCall {
   readonly deadlineMs: number | undefined
   /** Names of endpoints that must not serve it. */
   readonly except: ReadonlySet<string>
-  /** Shown each whole frame of the answer as it comes; without it the answer is only given whole, at the end. */
-  readonly onFrames?: (frames: Uint8Array) => void
+  /**
+   * Shown each whole frame of the answer as it comes; while it returns a promise the backend is not read. Without it
+   * the answer is only given whole, at the end.
+   */
+  readonly onFrames?: (frames: Uint8Array) => Promise<void> | undefined
 }
 
 /** An inner call under way. */

@@ -6,6 +6,7 @@ import { textBytesMin } from '../split/embed/plan.ts'
 import type { PlannedBatch } from '../split/embed/run.ts'
 import type { HttpDoors } from './doors.ts'
 import type { Visit } from './front.ts'
+import { Paced } from './paced.ts'
 import { wholeOf } from './reading.ts'
 
 /** Reading a larger body back from its file to look for items costs more than a split could save. */
@@ -68,13 +69,8 @@ export async function serveEmbedding(
     ...(status === 200 ? ['X-Chasqui-Split', partsSaid(parts)] : []),
     ...visit.headers,
   ])
-  for (const piece of body) {
-    if (client.write(piece)) continue
-    await new Promise<void>((resolve) => {
-      client.onDrain(resolve)
-      client.onLeft(resolve)
-    })
-  }
+  const paced = new Paced(client)
+  for (const piece of body) await paced.write(piece)
   client.end()
   return status
 }

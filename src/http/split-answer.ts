@@ -4,6 +4,7 @@ import { errorFrame } from '../dialects/errors.ts'
 import type { ClientSide } from '../proxy/client-side.ts'
 import type { SplitEvent, SplitResult, SplitSink } from '../split/order.ts'
 import { type OpenSpool, Shelf } from '../split/shelf.ts'
+import { Paced } from './paced.ts'
 
 /** Which of Ollama's two native shapes an answer has. */
 export type AnswerShape = 'generate' | 'chat'
@@ -36,10 +37,12 @@ export class SplitAnswer implements SplitSink, AsyncDisposable {
   readonly #client: ClientSide
   readonly #options: SplitAnswerOptions
   readonly #held: Shelf
+  readonly #paced: Paced
   #pieces = 0
 
   constructor(client: ClientSide, options: SplitAnswerOptions) {
     this.#client = client
+    this.#paced = new Paced(client)
     this.#options = options
     this.#held = new Shelf(heldBytesMax, options.openSpool)
   }
@@ -48,14 +51,14 @@ export class SplitAnswer implements SplitSink, AsyncDisposable {
     return this.#client.started
   }
 
-  text(piece: string): Promise<void> | void {
+  text(piece: string): Promise<void> | undefined {
     if (this.#options.form === 'whole') return this.#held.put(this.#pieces++, piece)
     return this.#send(this.#framed({ ...this.#begun(), ...this.#said(piece), done: false }))
   }
 
   event({ kind, ...fields }: SplitEvent): void {
-    // Progress that nobody reads now is worth nothing later: it waits for no drain.
-    if (this.#options.form === 'events')
+    // Progress that nobody reads now is worth nothing later.
+    if (this.#options.form === 'events' && !this.#paced.waiting)
       void this.#send(`event: ${kind}\ndata: ${JSON.stringify(fields)}\n\n`)
   }
 
@@ -103,15 +106,10 @@ export class SplitAnswer implements SplitSink, AsyncDisposable {
     this.#client.end(errorFrame(speaking, framing, failure.message, failure.code, shape))
   }
 
-  #send(text: string): Promise<void> | void {
+  #send(text: string): Promise<void> | undefined {
     const client = this.#client
-    if (client.left) return
     client.head(200, ['Content-Type', types[this.#options.form], ...this.#options.headers])
-    if (client.write(Buffer.from(text))) return
-    return new Promise((resolve) => {
-      client.onDrain(resolve)
-      client.onLeft(resolve)
-    })
+    return this.#paced.write(Buffer.from(text))
   }
 
   #framed(line: object): string {

@@ -15,6 +15,9 @@ export interface InnerDoors {
   readonly clock: Clock
 }
 
+/** An answer that is held whole and is larger is no answer to a part; a batch of embeddings has the largest. */
+const answerBytesMax = 128 * 1_048_576
+
 /**
  * Requests of our own on behalf of a client, as ordinary exchanges: they wait in the same queue, are judged, retried
  * and told like any other, and only their answer stays in this process. Its body was charged to the budget when the
@@ -87,13 +90,14 @@ class Inner implements InnerCallRunning {
   async #served(server: Server, style: Parameters<Server['serve']>[1]): Promise<InnerAnswer> {
     const exchange = this.#exchange
     await server.serve(exchange, style)
-    const { left, whole, body } = this.#client
-    const status = left ? 499 : whole ? this.#client.status : failures.answer_cut.status
+    const { left, tooLarge, whole, body } = this.#client
+    const isCut = tooLarge || (!left && !whole)
+    const status = isCut ? failures.answer_cut.status : left ? 499 : this.#client.status
     const { seatedMs } = exchange
     return {
       status,
       body,
-      code: whole ? codeIn(status, body) : 'answer_cut',
+      code: isCut ? 'answer_cut' : codeIn(status, body),
       backend: exchange.backend,
       attempts: exchange.attempts.length,
       waitMs: exchange.waitMs,
@@ -103,7 +107,7 @@ class Inner implements InnerCallRunning {
   }
 }
 
-/** The client's end of an inner call: it reads as fast as we write, and leaves when it is told to. */
+/** The client's end of an inner call: it reads as fast as whoever asked, and leaves when it is told to. */
 class InnerClient implements ClientSide {
   left = false
   started = false
@@ -111,12 +115,15 @@ class InnerClient implements ClientSide {
   bytesOut = 0
   /** False: the answer was broken off where no line could say so. */
   whole = true
-  readonly #onFrames: ((frames: Uint8Array) => void) | undefined
+  /** More came than any answer has; nobody wants the rest. */
+  tooLarge = false
+  readonly #onFrames: InnerCall['onFrames']
+  #reading: Promise<void> | undefined
   readonly #chunks: Uint8Array[] = []
   #leftListeners: (() => void)[] = []
   #over = false
 
-  constructor(onFrames: ((frames: Uint8Array) => void) | undefined) {
+  constructor(onFrames: InnerCall['onFrames']) {
     this.#onFrames = onFrames
   }
 
@@ -144,13 +151,21 @@ class InnerClient implements ClientSide {
     if (this.left) return true
     this.started = true
     this.bytesOut += bytes.length
-    if (this.#onFrames && this.status < 300) this.#onFrames(bytes)
-    else this.#chunks.push(bytes)
+    if (this.#onFrames && this.status < 300) {
+      this.#reading = this.#onFrames(bytes)
+      return this.#reading === undefined
+    }
+    if (this.bytesOut > answerBytesMax) {
+      this.tooLarge = true
+      this.#chunks.length = 0
+      this.leave()
+    } else this.#chunks.push(bytes)
     return true
   }
 
   onDrain(act: () => void): void {
-    act()
+    if (this.#reading !== undefined) void this.#reading.then(act)
+    else act()
   }
 
   end(bytes?: Uint8Array): void {

@@ -14,12 +14,20 @@ export interface LiveAnswer {
 export async function askLive(
   ask: AskInside,
   call: Omit<InnerCall, 'onFrames'>,
-  letOut: (piece: string) => void | Promise<void>,
+  letOut: (piece: string) => Promise<void> | undefined,
   started: (running: InnerCallRunning) => void,
 ): Promise<LiveAnswer> {
   let last: 'stop' | 'length' | undefined
   let failed: Failure | undefined
-  let writing: Promise<void> = Promise.resolve()
+  /** The client still reads; until then its backend waits as well. */
+  let writing: Promise<void> | undefined
+  const say = (piece: string) => {
+    const wait = writing ? writing.then(() => letOut(piece)) : letOut(piece)
+    const mine = wait?.then(() => {
+      if (writing === mine) writing = undefined
+    })
+    writing = mine
+  }
   const running = ask({
     ...call,
     onFrames: (frames) => {
@@ -29,10 +37,11 @@ export async function askLive(
         if (!said) continue
         if ('error' in said) failed = new Failure(said.code, said.error)
         else {
-          if (said.text !== '') writing = writing.then(() => letOut(said.text))
+          if (said.text !== '') say(said.text)
           if (said.done) last = said.reason
         }
       }
+      return writing
     },
   })
   started(running)

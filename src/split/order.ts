@@ -54,8 +54,8 @@ export interface SplitOrder {
 
 /** Where the answer goes as it comes to be. */
 export interface SplitSink {
-  /** The next piece of the answer; resolves when the client is ready for more. */
-  text(piece: string): void | Promise<void>
+  /** The next piece of the answer; resolves when the client is ready for more; undefined: it is now. */
+  text(piece: string): Promise<void> | undefined
   event(event: SplitEvent): void
 }
 

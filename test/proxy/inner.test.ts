@@ -22,6 +22,7 @@ interface Sent {
   readonly request: WireRequest
   readonly hears: WireListener
   aborted: boolean
+  paused: boolean
 }
 
 /** A whole proxy in front of backends whose every byte is the test's; one seat at each. */
@@ -32,12 +33,15 @@ function innerOver(names: readonly string[], config = '') {
   const ended: ExchangeEnded[] = []
   const wire: Wire = {
     send({ name }, request, hears) {
-      const call: Sent = { backend: name, request, hears, aborted: false }
+      const call: Sent = { backend: name, request, hears, aborted: false, paused: false }
       sent.push(call)
       const abort = () => {
         call.aborted = true
       }
-      return { pause() {}, resume() {}, abort }
+      const pause = (paused: boolean) => () => {
+        call.paused = paused
+      }
+      return { pause: pause(true), resume: pause(false), abort }
     },
     stats: () => ({ open: 0, idle: 0 }),
     keepOnly() {},
@@ -202,7 +206,51 @@ describe('a request of our own', () => {
   })
 })
 
+describe('an answer that is shown as it comes', () => {
+  it('holds its backend up while whoever asked is not ready for more', async () => {
+    const { ask, sent, loaded } = innerOver(['a'])
+    loaded()
+    let go = () => {}
+    const ready = new Promise<void>((resolve) => {
+      go = resolve
+    })
+    const running = ask(
+      call({
+        body: Buffer.from('{"model":"m","prompt":"hello","stream":true}'),
+        onFrames: () => ready,
+      }),
+    )
+    await turns()
+    const { hears } = sent[0]!
+    hears.head(200, ndjson)
+    hears.data(Buffer.from('{"response":"one","done":false}\n'))
+    expect(sent[0]!.paused).toBe(true)
+    go()
+    await turns()
+    expect(sent[0]!.paused).toBe(false)
+    hears.data(Buffer.from('{"response":"","done":true}\n'))
+    hears.ended()
+    expect(await running.answer).toMatchObject({ status: 200 })
+  })
+})
+
 describe('how it failed', () => {
+  // A backend that never ended its answer filled the memory with it.
+  it('is said of an answer that is larger than any answer, and its backend is left', async () => {
+    const { ask, sent, loaded, isIdle } = innerOver(['a'])
+    loaded()
+    const running = ask(call())
+    await turns()
+    const { hears } = sent[0]!
+    hears.head(200, json)
+    const piece = Buffer.alloc(4 * 1_048_576, 0x20)
+    for (let each = 0; each < 34 && !sent[0]!.aborted; each++) hears.data(piece)
+    expect(sent[0]!.aborted).toBe(true)
+    expect(await running.answer).toMatchObject({ status: 502, code: 'answer_cut' })
+    expect((await running.answer).body).toHaveLength(0)
+    expect(isIdle()).toBe(true)
+  })
+
   it.each([
     ['in our own words, with their code', 'stopping', 503],
     ['for a deadline', 'total_timeout', 504],

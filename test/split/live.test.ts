@@ -50,7 +50,11 @@ async function live(ask: AskInside, letOut?: (piece: string) => Promise<void>) {
   const answer = await askLive(
     ask,
     call,
-    letOut ?? ((piece) => void pieces.push(piece)),
+    letOut ??
+      ((piece) => {
+        pieces.push(piece)
+        return undefined
+      }),
     (running) => started.push(running),
   )
   return { pieces, started, ...answer }
@@ -105,4 +109,43 @@ describe('a run of one part that is read as it comes', () => {
     expect(error).toBeInstanceOf(Failure)
     expect(error).toMatchObject(failure)
   })
+})
+
+// The pieces of a fast backend were put down for a slow client without a bound: nobody told the backend to wait.
+it('a client that does not read makes the backend wait, and nobody waits for one that does', async () => {
+  const reading: (() => void)[] = []
+  const waits: (Promise<void> | undefined)[] = []
+  const slow: AskInside = ({ onFrames }) => {
+    const answer = (async () => {
+      for (const frame of [piece('a'), piece('b'), end]) waits.push(onFrames!(Buffer.from(frame)))
+      for (const go of reading) go()
+      await Promise.all(waits)
+      reading.at(-1)!()
+      return { status: 200, body: Buffer.alloc(0), code: undefined, backend: 'a' } as InnerAnswer
+    })()
+    return { backend: 'a', onSeatSinceMs: 0, answer, cancel() {} }
+  }
+  const heard: string[] = []
+  const result = live(slow, (text) => {
+    heard.push(text)
+    if (heard.length > 1) return Promise.resolve()
+    return new Promise<void>((resolve) => reading.push(resolve))
+  })
+  expect(waits.every((wait) => wait instanceof Promise)).toBe(true)
+  expect(heard).toEqual(['a'])
+  await result
+  expect(heard).toEqual(['a', 'b'])
+
+  const quick: (Promise<void> | undefined)[] = []
+  const eager: AskInside = (asked) =>
+    asks([piece('a'), end])({
+      ...asked,
+      onFrames(frames) {
+        const wait = asked.onFrames!(frames)
+        quick.push(wait)
+        return wait
+      },
+    })
+  await live(eager)
+  expect(quick).toEqual([undefined, undefined])
 })
