@@ -28,14 +28,16 @@ export class FakeFleet {
   readonly calls: { backend: string; prompt: string; outcome: string }[] = []
   cancelled = 0
   mostAtOnce = 0
+  #taken = 0
   readonly #backends: readonly FakeBackend[]
-  readonly #fateOf: (backend: string, prompt: string, asked: number) => Fate
+  /** `taken`: how many calls took a seat before this one; each has its own, so that no pattern repeats itself for ever. */
+  readonly #fateOf: (backend: string, prompt: string, taken: number) => Fate
   readonly #used = new Map<string, number>()
   #waiting: Waiting[] = []
 
   constructor(
     backends: readonly FakeBackend[],
-    fateOf: (backend: string, prompt: string, asked: number) => Fate = () => ({ kind: 'answers' }),
+    fateOf: (backend: string, prompt: string, taken: number) => Fate = () => ({ kind: 'answers' }),
   ) {
     this.#backends = backends
     this.#fateOf = fateOf
@@ -96,7 +98,7 @@ export class FakeFleet {
       this.#used.set(backend, (this.#used.get(backend) ?? 0) + 1)
       this.mostAtOnce = Math.max(this.mostAtOnce, this.seatsUsed)
       const { msPerToken } = this.#backends.find(({ name }) => name === backend)!
-      const fate = this.#fateOf(backend, prompt, this.calls.length)
+      const fate = this.#fateOf(backend, prompt, this.#taken++)
       const tookMs = msPerToken * prompt.length
       if (fate.kind === 'hangs') return
       timer = this.clock.after(fate.kind === 'fails' ? tookMs / 2 : tookMs, () => {
