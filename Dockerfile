@@ -15,7 +15,7 @@ RUN npm ci --omit=dev --omit=optional --no-audit --no-fund && npm cache clean --
 COPY src ./src
 COPY backends ./backends
 
-RUN printf '#!/bin/sh\nexec node /opt/chasqui/src/main.ts "$@"\n' > /usr/local/bin/chasqui \
+RUN printf '#!/bin/sh\nexec node /opt/chasqui/src/main.mjs "$@"\n' > /usr/local/bin/chasqui \
  && chmod 755 /usr/local/bin/chasqui \
  && mkdir /data \
  && chown node:node /data

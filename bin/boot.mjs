@@ -19,8 +19,8 @@ const biome = tools('@biomejs/biome/bin/biome')
 
 /** verb → what runs after the set-up; every step is [program, ...arguments] under our Node. */
 const verbs = {
-  start: { dev: false, steps: [[join(home, 'src/main.ts'), 'start']] },
-  chasqui: { dev: false, steps: [[join(home, 'src/main.ts')]] },
+  start: { dev: false, steps: [[join(home, 'src/main.mjs'), 'start']] },
+  chasqui: { dev: false, steps: [[join(home, 'src/main.mjs')]] },
   test: { dev: true, steps: [[vitest, 'run']] },
   check: {
     dev: true,

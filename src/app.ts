@@ -102,11 +102,7 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     { version, node: process.version },
     () => clock.now(),
   )
-  const observer = severalObservers([
-    metrics.observer,
-    logObserver(log.logger),
-    doors.observer ?? {},
-  ])
+  const observer = severalObservers([metrics.observer, logObserver(log), doors.observer ?? {}])
 
   const inForce = new SettingsInForce(first, {
     read: doors.read,
@@ -211,7 +207,7 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     queue.reconfigure(settings)
     server.reconfigure(settings.retries)
     bodies.reconfigure(settings.limits)
-    log.logger.level = settings.log.level
+    log.level = settings.log.level
     listener.reconfigure()
     manager.remind(added)
     // Another server under the name of one that is gone: what was measured there says nothing.

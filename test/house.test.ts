@@ -22,7 +22,7 @@ const floors: Readonly<Record<string, number>> = {
   'src/mcp': 3,
   'src/app.ts': 4,
   'src/cli': 5,
-  'src/main.ts': 6,
+  'src/main.mjs': 6,
   'backends/agent': 5,
 }
 

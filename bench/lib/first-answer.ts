@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Child } from './child.ts'
 import { smallBody } from './small-load.ts'
 
-const betweenTriesMs = 2
+const betweenTriesMs = 10
 const tryMs = 1_000
 
 /** Asks a small request over and over until it is answered with 200. Rejects when the child ends or time runs out. */

@@ -2,14 +2,14 @@ import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Peer } from './peer.ts'
 
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const main = fileURLToPath(new URL('../../src/main.mjs', import.meta.url))
 const about = new URL('../../package.json', import.meta.url)
 
 export const ours: Peer = {
   name: 'ours',
   note: 'one backend with 4,096 slots, log silent',
   look: () => {
-    if (!existsSync(main)) return { missing: 'src/main.ts is not there' }
+    if (!existsSync(main)) return { missing: 'src/main.mjs is not there' }
     const { version }: { version: string } = JSON.parse(readFileSync(about, 'utf8'))
     return { version }
   },

@@ -15,7 +15,7 @@ interface FleetStatus {
   readonly backends: readonly { readonly state: string; readonly models: readonly string[] }[]
 }
 
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const main = fileURLToPath(new URL('../../src/main.mjs', import.meta.url))
 const startMs = 15_000
 const betweenLooksMs = 20
 /** A proxy in use is not a second old: what it loads late is there (src/README.md, libraries loaded late). */

@@ -1,4 +1,5 @@
-import { type Logger, pino, stdTimeFunctions } from 'pino'
+import { createRequire } from 'node:module'
+import type { Logger } from 'pino'
 import type { Clock } from '../core/clock.ts'
 import type { ExchangeEnded, Observer } from '../core/observer.ts'
 import type { Settings } from '../core/settings.ts'
@@ -6,26 +7,54 @@ import type { Settings } from '../core/settings.ts'
 /** A line is on its way to the file after this at the latest. */
 const flushEveryMs = 250
 
+type Level = Settings['log']['level']
+
+const levels: readonly Level[] = ['debug', 'info', 'warn', 'error', 'silent']
+
 export interface Log {
-  readonly logger: Logger
+  /** A reload may change it. */
+  level: Level
+  /** Nothing where the level is below the log's; `fields` is not even asked for then. */
+  write(level: Exclude<Level, 'silent'>, title: string, fields: () => object): void
   /** Writes what is still collected; a line after this may be lost. */
   close(): void
 }
 
 /**
  * One structured line for each exchange and for each turn of a backend, on stderr: stdout is for data. Prompts and
- * answers never come near it; it is told facts only.
+ * answers never come near it; it is told facts only. Its library is loaded for the first line: a start has better
+ * things to do.
  */
 export function createLog(settings: Settings['log'], isTerminal: boolean, clock: Clock): Log {
   const pretty = settings.format === 'pretty' || (settings.format === 'auto' && isTerminal)
-  const options = { level: settings.level, base: null, timestamp: stdTimeFunctions.isoTime }
-  if (pretty) {
-    const logger = pino(options, {
-      write: (line: string) => void process.stderr.write(readable(line)),
-    })
-    return { logger, close() {} }
+  let made: Made | undefined
+  return {
+    level: settings.level,
+    write(level, title, fields) {
+      if (levels.indexOf(level) < levels.indexOf(this.level)) return
+      made ??= pretty ? prettyLogger() : lineLogger(clock)
+      made.logger[level](fields(), title)
+    },
+    close: () => made?.close(),
   }
-  // Lines are collected and written together: a write for each exchange would be a good part of its whole cost.
+}
+
+interface Made {
+  readonly logger: Logger
+  close(): void
+}
+
+function prettyLogger(): Made {
+  const { pino, options } = library()
+  const logger = pino(options, {
+    write: (line: string) => void process.stderr.write(readable(line)),
+  })
+  return { logger, close() {} }
+}
+
+/** Lines are collected and written together: a write for each exchange would be a good part of its whole cost. */
+function lineLogger(clock: Clock): Made {
+  const { pino, options } = library()
   const out = pino.destination({ fd: 2, sync: false, minLength: 4_096 })
   let timer: Disposable | undefined
   const flush = () => {
@@ -33,9 +62,8 @@ export function createLog(settings: Settings['log'], isTerminal: boolean, clock:
     timer = clock.after(flushEveryMs, flush)
   }
   timer = clock.after(flushEveryMs, flush)
-  const logger = pino(options, out)
   return {
-    logger,
+    logger: pino(options, out),
     close() {
       timer?.[Symbol.dispose]()
       out.flushSync()
@@ -43,30 +71,43 @@ export function createLog(settings: Settings['log'], isTerminal: boolean, clock:
   }
 }
 
-export function logObserver(log: Logger): Partial<Observer> {
+function library() {
+  const pino: typeof import('pino') = createRequire(import.meta.url)('pino')
+  return {
+    pino: pino.pino,
+    // What is written at all has been decided before.
+    options: { level: 'debug', base: null, timestamp: pino.stdTimeFunctions.isoTime },
+  }
+}
+
+export function logObserver(log: Pick<Log, 'write'>): Partial<Observer> {
   return {
     exchangeEnded(fact) {
       const failed = fact.ending !== 'ok' && fact.ending !== 'client_closed'
-      const level = failed ? 'warn' : 'info'
-      if (log.isLevelEnabled(level)) log[level](lineOf(fact), 'exchange')
+      log.write(failed ? 'warn' : 'info', 'exchange', () => lineOf(fact))
     },
     backendTurned: (backend, state, reason) =>
-      log[state === 'away' ? 'warn' : 'info']({ backend, state, reason }, 'backend'),
+      log.write(state === 'away' ? 'warn' : 'info', 'backend', () => ({ backend, state, reason })),
     breakerTurned: (backend, model, state) =>
-      log[state === 'resting' ? 'warn' : 'info']({ backend, model, state }, 'breaker'),
+      log.write(state === 'resting' ? 'warn' : 'info', 'breaker', () => ({
+        backend,
+        model,
+        state,
+      })),
     loaded: (backend, model, result, tookMs) =>
-      log.info({ backend, model, result, took_ms: Math.round(tookMs) }, 'load'),
+      log.write('info', 'load', () => ({ backend, model, result, took_ms: Math.round(tookMs) })),
     reloaded: ({ result, changes, needsRestart = [], ...fact }) =>
-      log[result === 'refused' || needsRestart.length > 0 ? 'warn' : 'info'](
-        {
+      log.write(
+        result === 'refused' || needsRestart.length > 0 ? 'warn' : 'info',
+        'reload',
+        () => ({
           ...fact,
           result,
           changes: changes.length === 0 ? undefined : changes,
           needs_restart: needsRestart.length === 0 ? undefined : needsRestart,
-        },
-        'reload',
+        }),
       ),
-    noticed: (sentence, detail) => log.warn({ ...detail }, sentence),
+    noticed: (sentence, detail) => log.write('warn', sentence, () => ({ ...detail })),
   }
 }
 

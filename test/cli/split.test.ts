@@ -20,7 +20,7 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
 /** Gives a command a terminal of its own; most systems have it. */
 const terminalMaker = 'script'
 
-const program = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const program = fileURLToPath(new URL('../../src/main.mjs', import.meta.url))
 
 interface Ran {
   readonly code: number | string

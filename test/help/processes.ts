@@ -24,7 +24,7 @@ export async function startProcess(
   env: Readonly<Record<string, string>> = {},
 ): Promise<RunningProcess> {
   const folder = scratchFolder()
-  const child = spawn(process.execPath, [join(home, 'src/main.ts'), ...args], {
+  const child = spawn(process.execPath, [join(home, 'src/main.mjs'), ...args], {
     cwd: folder.path,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...withoutChasqui(process.env), CHASQUI_DATA: join(folder.path, 'data'), ...env },
@@ -93,7 +93,7 @@ export async function runCommand(
   cwd?: string,
 ): Promise<{ code: number | string; stdout: string; stderr: string }> {
   using folder = scratchFolder()
-  const child = spawn(process.execPath, [join(home, 'src/main.ts'), ...args], {
+  const child = spawn(process.execPath, [join(home, 'src/main.mjs'), ...args], {
     cwd: cwd ?? folder.path,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...withoutChasqui(process.env), CHASQUI_DATA: join(folder.path, 'data'), ...env },

@@ -120,7 +120,7 @@ describe.skipIf(process.platform !== 'linux')('a server behind a supervisor', ()
   it('works as the first process of a container, where nobody else would end it', async (test) => {
     if (!mayUnshare()) test.skip('this user may make no namespaces')
     using folder = scratchFolder()
-    const main = join(import.meta.dirname, '../../src/main.ts')
+    const main = join(import.meta.dirname, '../../src/main.mjs')
     const inside = ['--fork', '--pid', '--mount-proc', '--user', '--map-root-user', '--kill-child']
     const child = spawn(
       'unshare',

@@ -251,7 +251,7 @@ describe('stop', () => {
     using folder = scratchFolder()
     const port = await freePort()
     const args = ['up', '--listen', `127.0.0.1:${port}`, '--backend', simulator.url]
-    const child = spawn(process.execPath, [join(home, 'src/main.ts'), ...args], {
+    const child = spawn(process.execPath, [join(home, 'src/main.mjs'), ...args], {
       cwd: folder.path,
       stdio: 'ignore',
     })

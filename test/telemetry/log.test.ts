@@ -9,7 +9,9 @@ function logOf() {
   const lines: string[] = []
   const logger = pino({ base: null }, { write: (line: string) => void lines.push(line) })
   return {
-    observer: logObserver(logger),
+    observer: logObserver({
+      write: (level, title, fields) => logger[level](fields(), title),
+    }),
     lines,
     last: () => JSON.parse(lines.at(-1) ?? '{}') as Record<string, unknown>,
   }
@@ -84,7 +86,7 @@ describe('the log for eyes', () => {
     })
     const log = createLog({ level: 'info', format: 'pretty' }, true, handClock())
     const model = 'x\n12:00:00 ! forged\u001b[2J\u009b31m\u202e'
-    logObserver(log.logger).exchangeEnded?.(exchangeEnded({ model, trail: ['a: \u001b]0;x'] }))
+    logObserver(log).exchangeEnded?.(exchangeEnded({ model, trail: ['a: \u001b]0;x'] }))
     log.close()
     expect(written.match(/\n/g)).toHaveLength(1)
     expect(written).toContain('exchange id=x-1 api=ollama op=chat')

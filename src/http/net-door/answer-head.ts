@@ -1,4 +1,5 @@
-import { STATUS_CODES } from 'node:http'
+// Not imported, for the same reason as in `listener.ts`.
+const { STATUS_CODES } = process.getBuiltinModule('node:http')
 
 export interface AnswerHead {
   readonly text: string
