@@ -1,6 +1,6 @@
-import { type Body, bodyOf, bytesOf, cannot, hasTextFormat, reasons } from './asked.ts'
+import { type Body, hasTextFormat } from './asked.ts'
 import type { Asked, Continuing, Emitted } from './continuing.ts'
-import { LaterLeg, type Writer } from './later-leg.ts'
+import { legsIn, type Writer } from './later-leg.ts'
 import { hearNative } from './native.ts'
 import {
   askedOpenai,
@@ -16,7 +16,7 @@ import {
   withLimits,
 } from './openai.ts'
 import { asFields, dataOf, fieldsAt, listAt, numberAt, textAt } from './reading.ts'
-import { barTo, rawRequest, restartRequest } from './requests.ts'
+import { requestsIn } from './requests.ts'
 import { withTrailing } from './trailing.ts'
 
 /** `/v1/chat/completions` */
@@ -25,43 +25,29 @@ export const chatCompletions: Continuing = {
   op: 'chat',
   read: readChunks,
   missing: missingChunks,
-  request(original, emitted, method, rendered) {
-    const body = bodyOf(original.body)
-    if (body === undefined) return cannot(reasons.body)
-    const bar = barTo(method, emitted, hasTextFormat(body['response_format']))
-    if (bar !== undefined) return cannot(bar)
-    if (!hasBegun(emitted)) return cannot(reasons.nothing)
-    const asked = askedOpenai(body, emitted)
-    if (method === 'restart') return restartRequest(original, asked)
-    const messages = listAt(body, 'messages')
-    if (method === 'raw') {
-      const parts = {
-        model: body['model'],
-        options: optionsOfOpenai(body),
-        more: logprobsOf(body),
-        thinks: wantsThoughts(body),
-        images: messages.some(hasMedia),
-        body,
-      }
-      return rawRequest(parts, rendered, emitted, asked)
-    }
-    const trailing = withTrailing(messages, emitted, 'reasoning')
-    if ('cannot' in trailing) return trailing
-    const next = { ...withLimits(body, emitted, asked), messages: trailing }
-    return { path: original.path, body: bytesOf(next), method, asked }
-  },
-  leg: (emitted, request, seam, before) =>
-    new LaterLeg({
-      family: 'openai',
-      op: 'chat',
-      framing: 'sse',
-      hear: request.method === 'raw' ? hearNative : chunkHearer(),
-      writer: chatWriter(emitted, request.asked),
-      emitted,
-      request,
-      seam,
-      before,
+  request: requestsIn({
+    hasGrammar: (body) => hasTextFormat(body['response_format']),
+    hasBegun,
+    asked: askedOpenai,
+    raw: (body) => ({
+      options: optionsOfOpenai(body),
+      more: logprobsOf(body),
+      thinks: wantsThoughts(body),
+      images: listAt(body, 'messages').some(hasMedia),
     }),
+    trailing(body, emitted, asked) {
+      const messages = withTrailing(listAt(body, 'messages'), emitted, 'reasoning')
+      if ('cannot' in messages) return messages
+      return { body: { ...withLimits(body, emitted, asked), messages } }
+    },
+  }),
+  leg: legsIn({
+    family: 'openai',
+    op: 'chat',
+    framing: 'sse',
+    hear: (method) => (method === 'raw' ? hearNative : chunkHearer()),
+    writer: (emitted, { asked }) => chatWriter(emitted, asked),
+  }),
 }
 
 /** The effort that the client asked for; undefined: none was named, and a model that can think will. */

@@ -1,7 +1,7 @@
-import { bodyOf, bytesOf, cannot, reasons, withLimit } from './asked.ts'
+import { cannot, withLimit } from './asked.ts'
 import type { Asked, Continuing, Emitted } from './continuing.ts'
 import { noFigures } from './figures.ts'
-import { LaterLeg, type Writer } from './later-leg.ts'
+import { legsIn, type Writer } from './later-leg.ts'
 import { hearNative } from './native.ts'
 import { asMessages } from './native-generate.ts'
 import {
@@ -18,7 +18,7 @@ import {
   usageOf,
 } from './openai.ts'
 import { dataOf, textAt } from './reading.ts'
-import { barTo, rawRequest, restartRequest } from './requests.ts'
+import { requestsIn } from './requests.ts'
 
 /** `/v1/completions`. It has no messages: others go on with it by Ollama's own routes. */
 export const completions: Continuing = {
@@ -26,44 +26,29 @@ export const completions: Continuing = {
   op: 'generate',
   read: readChunks,
   missing: missingChunks,
-  request(original, emitted, method, rendered) {
-    const body = bodyOf(original.body)
-    if (body === undefined) return cannot(reasons.body)
-    const bar = barTo(method, emitted, false)
-    if (bar !== undefined) return cannot(bar)
-    if (!hasBegun(emitted)) return cannot(reasons.nothing)
-    const asked = askedOpenai(body, emitted)
-    if (method === 'restart') return restartRequest(original, asked)
-    const model = body['model']
-    const options = optionsOfOpenai(body)
-    if (method === 'raw')
-      return rawRequest(
-        { model, options, thinks: undefined, images: false, body },
-        rendered,
-        emitted,
-        asked,
-      )
-    if (textAt(body, 'suffix') !== '') return cannot('a text is to be filled in, not continued')
-    const next = {
-      model,
-      messages: asMessages('', textAt(body, 'prompt'), emitted),
-      stream: true,
-      options: withLimit(options, 'num_predict', emitted, asked),
-    }
-    return { path: '/api/chat', body: bytesOf(next), method, asked }
-  },
-  leg: (emitted, request, seam, before) =>
-    new LaterLeg({
-      family: 'openai',
-      op: 'generate',
-      framing: 'sse',
-      hear: request.method === 'restart' ? chunkHearer() : hearNative,
-      writer: completionWriter(emitted, request.asked),
-      emitted,
-      request,
-      seam,
-      before,
-    }),
+  request: requestsIn({
+    hasGrammar: () => false,
+    hasBegun,
+    asked: askedOpenai,
+    raw: (body) => ({ options: optionsOfOpenai(body), thinks: undefined, images: false }),
+    trailing(body, emitted, asked) {
+      if (textAt(body, 'suffix') !== '') return cannot('a text is to be filled in, not continued')
+      const next = {
+        model: body['model'],
+        messages: asMessages('', textAt(body, 'prompt'), emitted),
+        stream: true,
+        options: withLimit(optionsOfOpenai(body), 'num_predict', emitted, asked),
+      }
+      return { path: '/api/chat', body: next }
+    },
+  }),
+  leg: legsIn({
+    family: 'openai',
+    op: 'generate',
+    framing: 'sse',
+    hear: (method) => (method === 'restart' ? chunkHearer() : hearNative),
+    writer: (emitted, { asked }) => completionWriter(emitted, asked),
+  }),
 }
 
 function completionWriter(emitted: Emitted, asked: Asked): Writer {

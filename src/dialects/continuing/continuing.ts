@@ -129,6 +129,9 @@ export interface Continuing {
     method: Method,
     rendered: string | undefined,
   ): NextRequest | { readonly cannot: string }
-  /** `before`: what earlier legs had told about their figures, as far as they came to it. */
-  leg(emitted: Emitted, request: NextRequest, seam: Seam, before: LegSums): Leg
+  /**
+   * `before`: what earlier legs had told about their figures, as far as they came to it. `told`: what stands in the
+   * field `chasqui` of the answer's last object, for a client that wants to know how it came to be.
+   */
+  leg(emitted: Emitted, request: NextRequest, seam: Seam, before: LegSums, told?: object): Leg
 }

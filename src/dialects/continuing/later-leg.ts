@@ -1,6 +1,15 @@
 import type { Family, Framing, Op } from '../../core/ask.ts'
 import { errorFrame } from '../errors.ts'
-import type { Emitted, Leg, LegEnd, LegSums, NextRequest, Seam } from './continuing.ts'
+import type {
+  Continuing,
+  Emitted,
+  Leg,
+  LegEnd,
+  LegSums,
+  Method,
+  NextRequest,
+  Seam,
+} from './continuing.ts'
 import { isCrashText } from './crash.ts'
 import { type Figures, mergedFigures, noFigures } from './figures.ts'
 import type { Fields } from './reading.ts'
@@ -60,7 +69,7 @@ export interface Writer {
   end(ended: Ended, merged: Figures, heard: Heard | undefined): Buffer | string
 }
 
-export interface LegParts {
+interface LegParts {
   readonly family: Family
   readonly op: Op
   readonly framing: Framing
@@ -70,10 +79,35 @@ export interface LegParts {
   readonly request: NextRequest
   readonly seam: Seam
   readonly before: LegSums
+  /** For the field `chasqui` of the last object; undefined: there is none. */
+  readonly told: object | undefined
+}
+
+/** How the later legs of one path are heard and written. */
+export interface LegLanguage {
+  readonly family: Family
+  readonly op: Op
+  readonly framing: Framing
+  readonly hear: (method: Method) => Hear
+  readonly writer: (emitted: Emitted, request: NextRequest) => Writer
+}
+
+export function legsIn({ hear, writer, ...names }: LegLanguage): Continuing['leg'] {
+  return (emitted, request, seam, before, told) =>
+    new LaterLeg({
+      ...names,
+      hear: hear(request.method),
+      writer: writer(emitted, request),
+      emitted,
+      request,
+      seam,
+      before,
+      told,
+    })
 }
 
 /** The story of a later leg, the same in all languages: what is heard passes the seam and the stop strings, and is written. */
-export class LaterLeg implements Leg {
+class LaterLeg implements Leg {
   readonly #parts: LegParts
   readonly #guard: StopGuard
   #state: 'open' | 'done' | 'broken' | 'error' = 'open'
@@ -176,8 +210,15 @@ export class LaterLeg implements Leg {
   }
 
   #end(ended: Ended, heard: Heard | undefined): void {
-    const { emitted, request, before, writer } = this.#parts
+    const { emitted, request, before, writer, told } = this.#parts
     this.#state = 'done'
-    this.#out.push(writer.end(ended, mergedFigures(emitted, request, before, ended.figures), heard))
+    const last = writer.end(ended, mergedFigures(emitted, request, before, ended.figures), heard)
+    this.#out.push(told === undefined ? last : withField(last.toString(), told))
   }
+}
+
+/** Whatever the language, the last frames end with one object, behind which at most `[DONE]` comes. */
+function withField(last: string, told: object): string {
+  const at = last.lastIndexOf('}')
+  return `${last.slice(0, at)},"chasqui":${JSON.stringify(told)}${last.slice(at)}`
 }

@@ -1,7 +1,5 @@
 import {
   type Body,
-  bodyOf,
-  bytesOf,
   type Cannot,
   cannot,
   completeOf,
@@ -12,12 +10,12 @@ import {
   withLimit,
 } from './asked.ts'
 import type { Asked, Continuing, Emitted } from './continuing.ts'
-import { LaterLeg } from './later-leg.ts'
+import { legsIn } from './later-leg.ts'
 import { hearMessages, type MessageOpening, messageStop, readMessages } from './messages-frames.ts'
 import { messageWriter } from './messages-writer.ts'
 import { hearNative } from './native.ts'
 import { asFields, fieldsAt, listAt, numberAt, textAt } from './reading.ts'
-import { barTo, picked, rawRequest, restartRequest } from './requests.ts'
+import { picked, requestsIn } from './requests.ts'
 import { longer } from './trailing.ts'
 
 /** `/v1/messages` */
@@ -27,46 +25,33 @@ export const messages: Continuing = {
   read: readMessages,
   missing: (_original, emitted) =>
     openingOf(emitted).reason === undefined ? undefined : Buffer.from(messageStop),
-  request(original, emitted, method, rendered) {
-    const body = bodyOf(original.body)
-    if (body === undefined) return cannot(reasons.body)
-    const grammar =
+  request: requestsIn({
+    hasGrammar: (body) =>
       hasTextFormat(body['output_format']) ||
-      hasTextFormat(fieldsAt(body, 'output_config')?.['format'])
-    const bar = barTo(method, emitted, grammar)
-    if (bar !== undefined) return cannot(bar)
-    if (openingOf(emitted).id === undefined) return cannot(reasons.nothing)
-    const asked = askedOf(body, emitted)
-    if (method === 'restart') return restartRequest(original, asked)
-    const said = listAt(body, 'messages')
-    if (method === 'raw') {
+      hasTextFormat(fieldsAt(body, 'output_config')?.['format']),
+    hasBegun: (emitted) => openingOf(emitted).id !== undefined,
+    asked: askedOf,
+    raw(body) {
       const thinking = textAt(fieldsAt(body, 'thinking'), 'type')
-      const parts = {
-        model: body['model'],
+      return {
         options: optionsOf(body),
         thinks: thinking === 'disabled' ? false : thinking === '' ? undefined : true,
-        images: said.some(hasMedia),
-        body,
+        images: listAt(body, 'messages').some(hasMedia),
       }
-      return rawRequest(parts, rendered, emitted, asked)
-    }
-    const trailing = withTrailing(said, emitted)
-    if ('cannot' in trailing) return trailing
-    const next = { ...withLimit(body, 'max_tokens', emitted, asked), messages: trailing }
-    return { path: original.path, body: bytesOf(next), method, asked }
-  },
-  leg: (emitted, request, seam, before) =>
-    new LaterLeg({
-      family: 'anthropic',
-      op: 'chat',
-      framing: 'sse',
-      hear: request.method === 'raw' ? hearNative : hearMessages(),
-      writer: messageWriter(openingOf(emitted)),
-      emitted,
-      request,
-      seam,
-      before,
-    }),
+    },
+    trailing(body, emitted, asked) {
+      const messages = withTrailing(listAt(body, 'messages'), emitted)
+      if ('cannot' in messages) return messages
+      return { body: { ...withLimit(body, 'max_tokens', emitted, asked), messages } }
+    },
+  }),
+  leg: legsIn({
+    family: 'anthropic',
+    op: 'chat',
+    framing: 'sse',
+    hear: (method) => (method === 'raw' ? hearNative : hearMessages()),
+    writer: (emitted) => messageWriter(openingOf(emitted)),
+  }),
 }
 
 const openingOf = (emitted: Emitted) => emitted.opening as MessageOpening

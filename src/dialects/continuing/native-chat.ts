@@ -1,16 +1,16 @@
-import { bodyOf, bytesOf, cannot, reasons, withLimit } from './asked.ts'
+import { withLimit } from './asked.ts'
 import type { Continuing } from './continuing.ts'
 import {
   askedNative,
   hasGrammar,
   hasImages,
-  nativeLeg,
+  nativeLegs,
   optionsOf,
   readNative,
   wantsThoughts,
 } from './native.ts'
 import { listAt } from './reading.ts'
-import { barTo, nativeMore, picked, rawRequest, restartRequest } from './requests.ts'
+import { nativeMore, picked, requestsIn } from './requests.ts'
 import { withTrailing } from './trailing.ts'
 
 /** `/api/chat` */
@@ -19,35 +19,22 @@ export const nativeChat: Continuing = {
   op: 'chat',
   read: readNative,
   missing: () => undefined,
-  request(original, emitted, method, rendered) {
-    const body = bodyOf(original.body)
-    if (body === undefined) return cannot(reasons.body)
-    const bar = barTo(method, emitted, hasGrammar(body))
-    if (bar !== undefined) return cannot(bar)
-    const asked = askedNative(body, emitted)
-    if (method === 'restart') return restartRequest(original, asked)
-    const messages = listAt(body, 'messages')
-    const options = optionsOf(body)
-    if (method === 'raw') {
-      const parts = {
-        model: body['model'],
-        options,
-        more: picked(body, nativeMore),
-        thinks: wantsThoughts(body),
-        images: messages.some(hasImages),
-        body,
-      }
-      return rawRequest(parts, rendered, emitted, asked)
-    }
-    const trailing = withTrailing(messages, emitted, 'thinking')
-    if ('cannot' in trailing) return trailing
-    const limited = withLimit(options, 'num_predict', emitted, asked)
-    const next = {
-      ...body,
-      messages: trailing,
-      ...(limited === options ? {} : { options: limited }),
-    }
-    return { path: original.path, body: bytesOf(next), method, asked }
-  },
-  leg: nativeLeg('chat'),
+  request: requestsIn({
+    hasGrammar,
+    asked: askedNative,
+    raw: (body) => ({
+      options: optionsOf(body),
+      more: picked(body, nativeMore),
+      thinks: wantsThoughts(body),
+      images: listAt(body, 'messages').some(hasImages),
+    }),
+    trailing(body, emitted, asked) {
+      const messages = withTrailing(listAt(body, 'messages'), emitted, 'thinking')
+      if ('cannot' in messages) return messages
+      const options = optionsOf(body)
+      const limited = withLimit(options, 'num_predict', emitted, asked)
+      return { body: { ...body, messages, ...(limited === options ? {} : { options: limited }) } }
+    },
+  }),
+  leg: nativeLegs('chat'),
 }

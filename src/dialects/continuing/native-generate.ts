@@ -1,16 +1,16 @@
-import { type Body, bodyOf, bytesOf, cannot, reasons, withLimit } from './asked.ts'
+import { type Body, cannot, withLimit } from './asked.ts'
 import type { Continuing, Emitted } from './continuing.ts'
 import {
   askedNative,
   hasGrammar,
   hasImages,
-  nativeLeg,
+  nativeLegs,
   optionsOf,
   readNative,
   wantsThoughts,
 } from './native.ts'
 import { listAt, textAt } from './reading.ts'
-import { barTo, nativeMore, picked, rawRequest, restartRequest } from './requests.ts'
+import { nativeMore, picked, requestsIn } from './requests.ts'
 
 /** `/api/generate` */
 export const nativeGenerate: Continuing = {
@@ -18,40 +18,31 @@ export const nativeGenerate: Continuing = {
   op: 'generate',
   read: readNative,
   missing: () => undefined,
-  request(original, emitted, method, rendered) {
-    const body = bodyOf(original.body)
-    if (body === undefined) return cannot(reasons.body)
-    const bar = barTo(method, emitted, hasGrammar(body))
-    if (bar !== undefined) return cannot(bar)
-    const asked = askedNative(body, emitted)
-    if (method === 'restart') return restartRequest(original, asked)
-    const options = optionsOf(body)
-    const more = picked(body, nativeMore)
-    if (method === 'raw') {
-      const parts = {
-        model: body['model'],
-        options,
-        more,
-        thinks: wantsThoughts(body),
-        images: hasImages(body),
-        body,
-      }
+  request: requestsIn({
+    hasGrammar,
+    asked: askedNative,
+    raw: (body) => ({
+      options: optionsOf(body),
+      more: picked(body, nativeMore),
+      thinks: wantsThoughts(body),
+      images: hasImages(body),
       // A raw prompt of the client's own has no other rendering than itself.
-      const prompt = body['raw'] === true ? textAt(body, 'prompt') : rendered
-      return rawRequest(parts, prompt, emitted, asked)
-    }
-    const only = onlyAsPrompt(body)
-    if (only !== undefined) return cannot(only)
-    const next = {
-      model: body['model'],
-      messages: asMessages(textAt(body, 'system'), textAt(body, 'prompt'), emitted),
-      ...picked(body, ['stream', 'think']),
-      ...more,
-      options: withLimit(options, 'num_predict', emitted, asked),
-    }
-    return { path: '/api/chat', body: bytesOf(next), method, asked }
-  },
-  leg: nativeLeg('generate'),
+      ...(body['raw'] === true ? { prompt: textAt(body, 'prompt') } : {}),
+    }),
+    trailing(body, emitted, asked) {
+      const only = onlyAsPrompt(body)
+      if (only !== undefined) return cannot(only)
+      const next = {
+        model: body['model'],
+        messages: asMessages(textAt(body, 'system'), textAt(body, 'prompt'), emitted),
+        ...picked(body, ['stream', 'think']),
+        ...picked(body, nativeMore),
+        options: withLimit(optionsOf(body), 'num_predict', emitted, asked),
+      }
+      return { path: '/api/chat', body: next }
+    },
+  }),
+  leg: nativeLegs('generate'),
 }
 
 /** What of a prompt would mean something else, or nothing, in a conversation; undefined: all of it means the same. */

@@ -1,7 +1,7 @@
 import { type Body, completeOf, hasFormat, stopsOf } from './asked.ts'
 import type { Asked, Continuing, Emitted } from './continuing.ts'
 import { type Figures, nativeFigures } from './figures.ts'
-import { type Hear, type Heard, LaterLeg, type Piece, silence, type Writer } from './later-leg.ts'
+import { type Hear, type Heard, legsIn, type Piece, silence, type Writer } from './later-leg.ts'
 import {
   asFields,
   type Fields,
@@ -170,18 +170,13 @@ export function wantsThoughts(body: Body): boolean | undefined {
 
 export const hasImages = (value: unknown) => listAt(asFields(value), 'images').length > 0
 
-/** A later leg of either native route. */
-export function nativeLeg(route: NativeRoute): Continuing['leg'] {
-  return (emitted, request, seam, before) =>
-    new LaterLeg({
-      family: 'ollama',
-      op: route,
-      framing: 'ndjson',
-      hear: hearNative,
-      writer: nativeWriter(route, emitted, request.method === 'restart'),
-      emitted,
-      request,
-      seam,
-      before,
-    })
+/** The later legs of either native route. */
+export function nativeLegs(route: NativeRoute): Continuing['leg'] {
+  return legsIn({
+    family: 'ollama',
+    op: route,
+    framing: 'ndjson',
+    hear: () => hearNative,
+    writer: (emitted, { method }) => nativeWriter(route, emitted, method === 'restart'),
+  })
 }

@@ -1,7 +1,5 @@
 import {
   type Body,
-  bodyOf,
-  bytesOf,
   type Cannot,
   cannot,
   completeOf,
@@ -11,10 +9,10 @@ import {
   withLimit,
 } from './asked.ts'
 import type { Asked, Continuing, Emitted } from './continuing.ts'
-import { LaterLeg } from './later-leg.ts'
+import { legsIn } from './later-leg.ts'
 import { hearNative } from './native.ts'
 import { asFields, type Fields, fieldsAt, listAt, numberAt, textAt } from './reading.ts'
-import { barTo, picked, rawRequest, restartRequest } from './requests.ts'
+import { picked, requestsIn } from './requests.ts'
 import {
   hearResponses,
   type ResponseOpening,
@@ -31,43 +29,31 @@ export const responses: Continuing = {
   read: readResponses,
   // The last event is also the one with the figures.
   missing: () => undefined,
-  request(original, emitted, method, rendered) {
-    const body = bodyOf(original.body)
-    if (body === undefined) return cannot(reasons.body)
-    const bar = barTo(method, emitted, hasTextFormat(fieldsAt(body, 'text')?.['format']))
-    if (bar !== undefined) return cannot(bar)
-    if (openingOf(emitted).response === undefined) return cannot(reasons.nothing)
-    const asked = askedOf(body, emitted)
-    if (method === 'restart') return restartRequest(original, asked)
-    const input = itemsOf(body['input'])
-    if (method === 'raw') {
+  request: requestsIn({
+    hasGrammar: (body) => hasTextFormat(fieldsAt(body, 'text')?.['format']),
+    hasBegun: (emitted) => openingOf(emitted).response !== undefined,
+    asked: askedOf,
+    raw(body) {
       const effort = textAt(fieldsAt(body, 'reasoning'), 'effort')
-      const parts = {
-        model: body['model'],
+      return {
         options: optionsOf(body),
         thinks: effort === '' ? undefined : effort !== 'none',
-        images: input.some(hasMedia),
-        body,
+        images: itemsOf(body['input']).some(hasMedia),
       }
-      return rawRequest(parts, rendered, emitted, asked)
-    }
-    const trailing = withTrailing(input, emitted)
-    if ('cannot' in trailing) return trailing
-    const next = { ...withLimit(body, 'max_output_tokens', emitted, asked), input: trailing }
-    return { path: original.path, body: bytesOf(next), method, asked }
-  },
-  leg: (emitted, request, seam, before) =>
-    new LaterLeg({
-      family: 'openai',
-      op: 'responses',
-      framing: 'sse',
-      hear: request.method === 'raw' ? hearNative : hearResponses,
-      writer: responseWriter(openingOf(emitted)),
-      emitted,
-      request,
-      seam,
-      before,
-    }),
+    },
+    trailing(body, emitted, asked) {
+      const input = withTrailing(itemsOf(body['input']), emitted)
+      if ('cannot' in input) return input
+      return { body: { ...withLimit(body, 'max_output_tokens', emitted, asked), input } }
+    },
+  }),
+  leg: legsIn({
+    family: 'openai',
+    op: 'responses',
+    framing: 'sse',
+    hear: (method) => (method === 'raw' ? hearNative : hearResponses),
+    writer: (emitted) => responseWriter(openingOf(emitted)),
+  }),
 }
 
 const openingOf = (emitted: Emitted) => emitted.opening as ResponseOpening
