@@ -76,6 +76,8 @@ export interface App extends AsyncDisposable {
   readonly port: number
   readonly pool: Pool
   readonly queue: Queue
+  /** What was measured of how models go on. */
+  readonly conformance: Conformance
   /** Every backend's models as known now; for the banner. */
   models(): string[]
   /** The listening socket, for a process that takes over. */
@@ -284,6 +286,7 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     reload: (cause) => inForce.reload(cause),
     pool,
     queue,
+    conformance,
     models: () => [...new Set(pool.endpoints.flatMap((each) => [...each.onDisk.keys()]))].sort(),
     stop,
     [Symbol.asyncDispose]: () => stop(),

@@ -123,7 +123,9 @@ export const configSchema = z.strictObject({
       ),
     drain: duration()
       .prefault('30s')
-      .describe('How long running answers may go on when the proxy is told to stop.'),
+      .describe(
+        'How long answers may still run when the proxy is told to stop, and on a drained backend.',
+      ),
   }),
   retries: section('What happens when a backend fails before its first byte.', {
     further_attempts: wholeNumber(0, 10)

@@ -28,6 +28,11 @@ export class Late<Made> {
     return this.#making
   }
 
+  /** For whoever ends it: what was made, or is on its way; undefined where nobody wanted it, or it failed. */
+  async ended(): Promise<Made | undefined> {
+    return await this.#making?.catch(() => undefined)
+  }
+
   /** Whoever wants it later hears what went wrong. */
   prepare(): void {
     this.get().catch(() => {})

@@ -40,6 +40,8 @@ export interface ExchangeEnded {
   readonly attempts: number
   /** What each failed attempt was, for the log: `walnut: refused crashed`. */
   readonly trail: readonly string[]
+  /** Its later legs, in order; mostly there are none. */
+  readonly continued: readonly Continued[]
   readonly waitMs: number
   /** From arrival to the first byte of the answer. */
   readonly firstByteMs: number | undefined
@@ -57,6 +59,8 @@ export interface Continued {
   readonly method: string
   /** `whole`, `brokeOff`, `diverged`, `refused`. */
   readonly result: string
+  /** From the break to the moment when the next backend was asked; a wait for a seat and a load are part of it. */
+  readonly afterMs: number
 }
 
 /** A split run begins: what will be asked, and in how many parts. */

@@ -26,6 +26,8 @@ export type Outcome =
       readonly clean?: boolean
       readonly text: string
     }
+  /** Cut by us in the middle of its answer, since its backend is drained and another one goes on with it. */
+  | { readonly kind: 'moved'; readonly text: string }
   /** The client hung up; nobody else's fault. */
   | { readonly kind: 'clientLeft' }
 
@@ -40,6 +42,7 @@ export type Refusal = 'busy' | 'noModel' | 'crashed' | 'outOfMemory' | 'serverFa
 export function blame(outcome: Outcome): 'backend' | 'client' | 'nobody' {
   switch (outcome.kind) {
     case 'answered':
+    case 'moved':
       return 'nobody'
     case 'clientLeft':
       return 'client'

@@ -6,13 +6,17 @@ import type { Visit } from './front.ts'
 export interface ContinueWish {
   readonly continues: boolean
   readonly continuationWish: 'on' | 'off' | undefined
+  /** `X-Chasqui-Explain: 1`: the last object of an answer that went on elsewhere says where. */
+  readonly explains: boolean
 }
 
 /** As the operator says, unless the request's `X-Chasqui-Continue: on | off` says otherwise. Throws a Failure. */
 export function continueWishOf(visit: Visit, { continuation }: Settings): ContinueWish {
-  const said = visit.request.headers['x-chasqui-continue']
-  if (said === undefined) return { continues: continuation, continuationWish: undefined }
+  const { headers } = visit.request
+  const said = headers['x-chasqui-continue']
+  const explains = headers['x-chasqui-explain'] === '1'
+  if (said === undefined) return { continues: continuation, continuationWish: undefined, explains }
   if (said !== 'on' && said !== 'off')
     throw new Failure('request_invalid', 'X-Chasqui-Continue is on or off')
-  return { continues: said === 'on', continuationWish: said }
+  return { continues: said === 'on', continuationWish: said, explains }
 }

@@ -8,6 +8,7 @@ import type { Arrived } from './arrived.ts'
 import type { HttpDoors } from './doors.ts'
 import type { GenerateSurface } from './generate-surface.ts'
 import { OllamaSurface } from './ollama-surface.ts'
+import { refuseUnread } from './refuse.ts'
 import { requestIdOf } from './request-id.ts'
 
 /** A request past the guard: what every surface needs to know of it. */
@@ -75,7 +76,11 @@ export class FrontDoor {
       return undefined
     }
     if (path === '/generate') {
-      void this.#generate.get().then((surface) => surface.handle(visit))
+      this.#generate.get().then(
+        (surface) => surface.handle(visit),
+        (error: unknown) =>
+          refuseUnread(visit, this.#doors, { family: 'own', op: 'generate' }, error),
+      )
       return undefined
     }
     const found = findRoute(request.method, path)

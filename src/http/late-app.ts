@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance } from 'fastify'
+import { Late } from '../core/late.ts'
 import type { HttpDoors } from './doors.ts'
 import { requestIdOf } from './request-id.ts'
 
@@ -15,14 +16,10 @@ export function lateApp(
   doors: HttpDoors,
   furnish: (app: FastifyInstance) => Promise<void>,
 ): LateApp {
-  let app: Promise<FastifyInstance> | undefined
-  const prepare = () => {
-    app ??= createApp(doors, furnish)
-    return app
-  }
+  const app = new Late(() => createApp(doors, furnish))
   return {
     handle(request, response) {
-      prepare().then(
+      app.get().then(
         (ready) => ready.routing(request, response),
         (error: unknown) => {
           doors.observer.noticed('the administration could not be started', {
@@ -32,12 +29,9 @@ export function lateApp(
         },
       )
     },
-    prepare() {
-      prepare().catch(() => {}) // said to whoever asks for it
-    },
+    prepare: () => app.prepare(),
     async close() {
-      const made = await app?.catch(() => undefined)
-      await made?.close()
+      await (await app.ended())?.close()
     },
   }
 }

@@ -1,8 +1,8 @@
 import { Failure } from '../core/failure.ts'
 import type { Ending } from '../core/observer.ts'
-import { endingOf } from '../proxy/answer.ts'
 import { ClientGone } from '../proxy/body.ts'
 import type { Exchange } from '../proxy/exchange.ts'
+import { endingOf } from '../proxy/failures.ts'
 import { NotWanted } from '../proxy/queue.ts'
 import type { HttpDoors } from './doors.ts'
 
@@ -49,6 +49,7 @@ export async function recorded(
       backend: '',
       attempts: 1,
       trail: failure ? [failure.message] : [],
+      continued: [],
       waitMs: 0,
       firstByteMs: undefined,
       totalMs: clock.now() - asked.arrivedMs,

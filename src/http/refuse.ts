@@ -1,8 +1,8 @@
 import type { Family, Op } from '../core/ask.ts'
 import { Failure } from '../core/failure.ts'
 import { errorAnswer } from '../dialects/errors.ts'
-import { endingOf } from '../proxy/answer.ts'
 import { ClientGone } from '../proxy/body.ts'
+import { endingOf } from '../proxy/failures.ts'
 import { NotWanted } from '../proxy/queue.ts'
 import type { HttpDoors } from './doors.ts'
 import type { Visit } from './front.ts'
@@ -123,6 +123,7 @@ function tell(
     backend: '',
     attempts: 0,
     trail: [],
+    continued: [],
     waitMs: 0,
     firstByteMs: undefined,
     totalMs: clock.now() - visit.arrivedMs,

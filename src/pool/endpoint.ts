@@ -30,7 +30,8 @@ export interface EndpointDoors {
  */
 export class Endpoint implements EndpointView {
   backend: Backend
-  enabled = true
+  /** Since when the operator wants it to be empty, or has taken it out; undefined while it is enabled. */
+  drainingSinceMs: number | undefined
   health: Health = freshHealth
   version: string | undefined
   inFlight = 0
@@ -61,6 +62,14 @@ export class Endpoint implements EndpointView {
 
   get name(): string {
     return this.backend.name
+  }
+
+  get enabled(): boolean {
+    return this.drainingSinceMs === undefined
+  }
+
+  set enabled(enabled: boolean) {
+    this.drainingSinceMs = enabled ? undefined : (this.drainingSinceMs ?? this.now)
   }
 
   get weight(): number {
@@ -453,6 +462,8 @@ export function sayOutcome(outcome: Outcome): string {
       return `timed out: ${outcome.limit}`
     case 'brokeOff':
       return `broke off ${outcome.afterFirstByte ? 'in the middle of' : 'before'} its answer`
+    case 'moved':
+      return 'moved elsewhere'
     case 'clientLeft':
       return 'client left'
   }

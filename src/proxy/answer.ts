@@ -10,6 +10,7 @@ import type { Receiver } from './attempt.ts'
 import type { ClientSide } from './client-side.ts'
 import { Gaps } from './continuing/gaps.ts'
 import type { Exchange } from './exchange.ts'
+import { endingOf, errorTextIn, failureOf, failureOfRefusal } from './failures.ts'
 import { headerOf, responseHeaders } from './headers.ts'
 import { judgeRefusal } from './judge.ts'
 import { Kept, type KeptBudget } from './kept.ts'
@@ -29,6 +30,8 @@ export interface AnswerStyle {
   readonly continues: boolean
   /** What the request itself says about that; undefined: nothing. */
   readonly continuationWish: 'on' | 'off' | undefined
+  /** It wants to be told when another backend went on. */
+  readonly explains: boolean
   readonly now: () => number
 }
 
@@ -136,6 +139,10 @@ export class Answer implements Receiver {
   goOn(frames: Buffer): boolean {
     this.#kept?.add(frames)
     return this.#client.write(frames)
+  }
+
+  get explains(): boolean {
+    return this.#style.explains
   }
 
   get continuationWish(): 'on' | 'off' | undefined {
@@ -484,68 +491,4 @@ export function framingOf(rawHeaders: readonly string[]): Framing {
   const type = headerOf(rawHeaders, 'content-type') ?? ''
   if (type.startsWith('application/x-ndjson')) return 'ndjson'
   return type.startsWith('text/event-stream') ? 'sse' : 'json'
-}
-
-function failureOf(last: Outcome): Failure {
-  switch (last.kind) {
-    case 'unreachable':
-      return new Failure('all_away', `no backend could be reached (${last.text})`, {
-        retryAfterS: 5,
-      })
-    case 'timedOut':
-      return new Failure('upstream_timeout', last.text)
-    case 'brokeOff':
-      return new Failure('upstream_failed', 'the backend ended before its answer was complete')
-    case 'refused':
-      return failureOfRefusal(last)
-    case 'answered':
-    case 'clientLeft':
-      return new Failure('internal', 'the exchange ended without an answer')
-  }
-}
-
-function failureOfRefusal(last: Outcome & { kind: 'refused' }): Failure {
-  const said = errorTextIn(last.text)
-  if (last.why === 'noModel') return new Failure('model_unknown', said)
-  if (last.why === 'clientFault') return new Failure('request_invalid', said)
-  if (last.why === 'busy') return new Failure('all_busy', said, { retryAfterS: 2 })
-  return new Failure('upstream_failed', said)
-}
-
-function errorTextIn(text: string): string {
-  try {
-    const said: unknown = (JSON.parse(text) as { error?: unknown }).error
-    if (typeof said === 'string') return said
-  } catch {
-    // Not JSON, or cut off: the bare status says enough.
-  }
-  return 'the backend could not serve this request'
-}
-
-export function endingOf(error: Failure): Ending {
-  switch (error.code) {
-    case 'queue_timeout':
-      return 'queue_timeout'
-    case 'queue_full':
-    case 'all_busy':
-    case 'body_budget_full':
-    case 'stopping':
-      return 'shed'
-    case 'all_away':
-    case 'model_away':
-    case 'no_backend':
-    case 'poison':
-      return 'rejected'
-    case 'upstream_timeout':
-    case 'total_timeout':
-      return 'upstream_timeout'
-    case 'upstream_failed':
-    case 'answer_cut':
-    case 'part_failed':
-    case 'cannot_combine':
-    case 'internal':
-      return 'upstream_error'
-    default:
-      return 'bad_request'
-  }
 }

@@ -2,11 +2,11 @@ import type { Clock } from '../core/clock.ts'
 import { Failure } from '../core/failure.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Settings } from '../core/settings.ts'
+import type { Endpoint } from '../pool/endpoint.ts'
 import type { Lease } from '../pool/lease.ts'
 import { type HeldBody, SpoolTrouble } from './body.ts'
 import type { Gaps } from './continuing/gaps.ts'
-import { isStalled, suspectAfterMs } from './continuing/triggers.ts'
-import type { Exchange } from './exchange.ts'
+import type { AttemptUnderWay, Exchange } from './exchange.ts'
 import { requestHeaders } from './headers.ts'
 import { judgeError, judgeRefusal } from './judge.ts'
 import type { HeldAnswer } from './loads.ts'
@@ -68,7 +68,7 @@ interface Told {
   reject(error: Failure): void
 }
 
-class Attempt implements WireListener {
+class Attempt implements WireListener, AttemptUnderWay {
   readonly #exchange: Exchange
   readonly #lease: Lease
   readonly #answer: Receiver
@@ -78,7 +78,6 @@ class Attempt implements WireListener {
   #over = false
   #ended: Disposable | undefined
   #limit: Disposable | undefined
-  #silence: Disposable | undefined
   #refusal:
     | { status: number; rawHeaders: readonly string[]; chunks: Buffer[]; size: number }
     | undefined
@@ -99,6 +98,22 @@ class Attempt implements WireListener {
     this.#told = told
   }
 
+  get endpoint(): Endpoint {
+    return this.#lease.endpoint
+  }
+
+  get gaps(): Gaps | undefined {
+    return this.#answer.gaps
+  }
+
+  get paused(): boolean {
+    return this.#paused
+  }
+
+  end(outcome: Outcome): void {
+    this.#finish(outcome)
+  }
+
   start(sent: Sent): void {
     const { id } = this.#exchange.asked
     const { backend } = this.#lease.endpoint
@@ -117,9 +132,9 @@ class Attempt implements WireListener {
       // Before it said a word: a frozen server would hold this client for ever.
       if (!this.#answer.started && !this.#refusal)
         this.#finish({ kind: 'unreachable', text: 'it stopped answering' })
-      else this.#listenForSilence()
     }
     this.#lease.onAway = givenUp
+    this.#exchange.attempt = this
     this.#watch('firstByte')
     this.#call = this.#doors.wire.send(
       backend,
@@ -184,26 +199,6 @@ class Attempt implements WireListener {
     this.#finish(judgeError(error, this.#answer.started))
   }
 
-  /**
-   * The probes find nobody there, and its stream may still come: it is given up when it has been silent for far longer
-   * than it ever was, and the probes still fail then.
-   */
-  #listenForSilence(): void {
-    const { gaps } = this.#answer
-    const limitMs = gaps && suspectAfterMs(gaps)
-    if (gaps === undefined || limitMs === undefined || this.#silence) return
-    const { clock } = this.#doors
-    const waitMs = Math.max(0, limitMs - gaps.silentMs(clock.now()))
-    this.#silence = clock.after(waitMs, () => {
-      this.#silence = undefined
-      if (this.#over || this.#lease.endpoint.ready || this.#paused) return
-      const probeFailed = { probeFailed: true, otherStreams: 0, otherStreamsSilent: 0 }
-      if (!isStalled(gaps, clock.now(), probeFailed)) return this.#listenForSilence()
-      const text = 'it fell silent, and its probes fail'
-      this.#finish({ kind: 'brokeOff', afterFirstByte: true, reusedSocket: false, text })
-    })
-  }
-
   /** Configurable limits only: none of ours ends a long load or a silent prefill by itself. */
   #watch(limit: 'firstByte' | 'idle' | 'reader'): void {
     this.#limit?.[Symbol.dispose]()
@@ -237,9 +232,9 @@ class Attempt implements WireListener {
     if (this.#over) return false
     this.#over = true
     this.#limit?.[Symbol.dispose]()
-    this.#silence?.[Symbol.dispose]()
     this.#ended?.[Symbol.dispose]()
     this.#lease.onAway = undefined
+    this.#exchange.attempt = undefined
     // Closing the connection is the only sign by which a backend stops working; after a whole answer it does nothing.
     this.#call?.abort()
     return true

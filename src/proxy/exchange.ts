@@ -1,11 +1,15 @@
 import type { Ask } from '../core/ask.ts'
-import type { Figures } from '../core/observer.ts'
+import type { Continued, Figures } from '../core/observer.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Rostered } from '../core/roster.ts'
+import type { Endpoint } from '../pool/endpoint.ts'
 import type { Priority } from '../routing/line.ts'
 import type { Need } from '../routing/need.ts'
+import type { Answer } from './answer.ts'
 import type { HeldBody } from './body.ts'
 import type { ClientSide } from './client-side.ts'
+import type { Gaps } from './continuing/gaps.ts'
+import type { GoingOn } from './go-on.ts'
 
 /** What a client asked, in the form in which it goes on. */
 export interface Asked {
@@ -28,6 +32,17 @@ export interface Asked {
   readonly arrivedMs: number
 }
 
+/** A try at one endpoint, as those see it who look after what is under way. */
+export interface AttemptUnderWay {
+  readonly endpoint: Endpoint
+  /** The rhythm of a stream that another backend could go on with; undefined for everything else. */
+  readonly gaps: Gaps | undefined
+  /** The client reads slowly, and the backend waits for it. */
+  readonly paused: boolean
+  /** Ends it like this, unless it has just ended by itself. */
+  end(outcome: Outcome): void
+}
+
 /** Who ended an exchange before its answer did: the client by leaving, its deadline, or the stop of the proxy. */
 type EndedBy = 'client' | 'deadline' | 'stop'
 
@@ -36,6 +51,14 @@ export class Exchange implements Rostered {
   readonly asked: Asked
   readonly client: ClientSide
   readonly attempts: { backend: string; outcome: Outcome }[] = []
+  /** The one under way. */
+  attempt: AttemptUnderWay | undefined
+  /** What the client gets; set as soon as it is served. */
+  answer: Answer | undefined
+  /** Later legs of the answer; undefined: there is none. */
+  continued: Continued[] | undefined
+  /** Takes the answer over from a backend that broke off, or that is drained. */
+  goingOn: GoingOn | undefined
   #tried: Set<string> | undefined
   /** Among those that run. */
   place = -1

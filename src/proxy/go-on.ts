@@ -1,4 +1,5 @@
 import { Failure } from '../core/failure.ts'
+import type { Continued } from '../core/observer.ts'
 import type { Outcome } from '../core/outcome.ts'
 import {
   type Continuing,
@@ -29,12 +30,7 @@ export interface GoOnDoors extends AttemptDoors {
   readonly pool: Pool
   readonly queue: Queue
   readonly conformance: Conformance
-  readonly continued: (fact: {
-    readonly from: string
-    readonly to: string
-    readonly method: string
-    readonly result: string
-  }) => void
+  readonly continued: (fact: Continued) => void
 }
 
 /** What a later leg leaves to do: nothing, an honest end, the next way, or the next leg. */
@@ -80,8 +76,12 @@ export class GoingOn {
   /** Who said the last that the client has. */
   #from: string
   #laterLegs = 0
+  /** When the client's answer last stood still, on the clock's `now`. */
+  #brokeMs = 0
   /** Of those that the decision names for this place in the answer; also those that could not be asked for. */
   #waysTried = 0
+  /** Taken while the answer still came from elsewhere. */
+  #held: Lease | undefined
   /** Why it ends here, for the client's one line of error. */
   #why = 'nobody else can go on with it'
   #code: 'answer_cut' | 'repeat_guard' = 'answer_cut'
@@ -99,7 +99,9 @@ export class GoingOn {
     this.#load = load
     this.#doors = doors
     this.#from = exchange.backend
-    this.#digest = this.#digestAt(doors.pool.endpoint(exchange.backend))
+    // One that a reload has taken out is on no list any more.
+    const endpoint = exchange.attempt?.endpoint ?? doors.pool.endpoint(exchange.backend)
+    this.#digest = this.#digestAt(endpoint)
     const { bytes } = exchange.asked.body
     this.#facts = bytes && requestFacts(continuing.family, bytes)
   }
@@ -110,6 +112,7 @@ export class GoingOn {
    */
   async run(broke: Outcome): Promise<boolean> {
     let trigger = triggerOf(broke)
+    this.#brokeMs = this.#doors.clock.now()
     while (trigger) {
       if (this.#exchange.endedBy) throw new NotWanted()
       const frames = this.#answer.given
@@ -125,9 +128,41 @@ export class GoingOn {
       if (next === 'whole' || next === 'stopped') return next === 'whole'
       if (next === 'nextWay') continue
       trigger = next
+      this.#brokeMs = this.#doors.clock.now()
       this.#waysTried = 0
     }
     return this.#stop('its backend refused to go on')
+  }
+
+  /**
+   * For an answer that still comes: true with a seat held at another backend, which is known to go on with such an
+   * answer. Nobody waits for a seat; false where none is free, and it can be asked again.
+   */
+  async takeSeat(): Promise<boolean> {
+    const frames = this.#answer.given
+    if (!frames || !this.#facts || this.#digest === undefined) return false
+    const emitted = this.#continuing.read([frames])
+    const drained: Trigger = { kind: 'drained' }
+    if ('stop' in this.#decide(emitted, drained, undefined)) return false
+    const lease = this.#doors.queue.leaseNow(this.#exchange)
+    if (!lease) return false
+    this.#held = lease
+    const { endpoint } = lease
+    if (this.#digestAt(endpoint) !== this.#digest || !this.#isMeasured(endpoint)) return false
+    const decision = this.#decide(emitted, drained, endpoint)
+    // Asked again from the beginning it would take as long again, for nothing that was lost.
+    if ('stop' in decision || decision.go[0]?.method === 'restart') return false
+    return (await this.#load(lease)) === undefined
+  }
+
+  /** The seat is not needed: the answer has ended, or can not be moved. */
+  giveBack(): void {
+    this.#held?.[Symbol.dispose]()
+    this.#held = undefined
+  }
+
+  #isMeasured({ version }: Endpoint): boolean {
+    return this.#doors.conformance.isKnown({ digest: this.#digest!, version })
   }
 
   get why(): string {
@@ -142,7 +177,8 @@ export class GoingOn {
   async #leg(emitted: Emitted, trigger: Trigger): Promise<AfterLeg> {
     const early = this.#decide(emitted, trigger, undefined)
     if ('stop' in early) return this.#stopped(early.stop, early.code)
-    const lease = await this.#lease()
+    const lease = this.#held ?? (await this.#lease())
+    this.#held = undefined
     if (!lease) return this.#stopped('no other backend can go on with it')
     try {
       const digest = this.#digestAt(lease.endpoint)
@@ -175,12 +211,16 @@ export class GoingOn {
   async #go(lease: Lease, way: Way, request: NextRequest, emitted: Emitted): Promise<AfterLeg> {
     const { asked } = this.#exchange
     const seam = seamFor(way, emitted)
+    const to = lease.endpoint.name
+    const begun = { from: this.#from, to, method: way.method }
+    const told = this.#answer.explains ? this.#toldOf(begun) : undefined
     const leg = new LegAnswer(
       this.#answer,
-      this.#continuing.leg(emitted, request, seam, nothingBefore),
+      this.#continuing.leg(emitted, request, seam, nothingBefore, told),
       () => this.#doors.clock.now(),
     )
-    this.#exchange.backend = lease.endpoint.name
+    this.#exchange.backend = to
+    const afterMs = this.#doors.clock.now() - this.#brokeMs
     const { path, body } = request
     const outcome = await runAttempt(this.#exchange, lease, leg, this.#doors, {
       method: 'POST',
@@ -188,13 +228,11 @@ export class GoingOn {
       rawHeaders: asked.rawHeaders,
       body: { size: body.length, open: () => body },
     })
-    this.#doors.continued({
-      from: this.#from,
-      to: lease.endpoint.name,
-      method: way.method,
-      result: leg.result,
-    })
-    if (leg.gave) this.#from = lease.endpoint.name
+    const fact = { ...begun, result: leg.result, afterMs }
+    this.#doors.continued(fact)
+    this.#exchange.continued ??= []
+    this.#exchange.continued.push(fact)
+    if (leg.gave) this.#from = to
     const isDiverged = leg.result === 'diverged'
     const next = this.#settled(lease, outcome, isDiverged ? ofNoUse : outcome)
     if (leg.result === 'whole') {
@@ -212,6 +250,12 @@ export class GoingOn {
       return leg.gave ? 'stopped' : 'nextWay'
     }
     return next
+  }
+
+  /** For the client that wants to know: where its answer has been, this leg's way last. */
+  #toldOf(begun: Pick<Continued, 'from' | 'to' | 'method'>): object {
+    const before = this.#exchange.continued ?? []
+    return { continued: [...before.map(({ from, to, method }) => ({ from, to, method })), begun] }
   }
 
   /** `told`: how the leg went for the client, where that is not how it went for the backend. */

@@ -71,6 +71,7 @@ class Inner implements InnerCallRunning {
       headers: [],
       continues: false,
       continuationWish: undefined,
+      explains: false,
       now: () => clock.now(),
     })
   }

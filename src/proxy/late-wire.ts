@@ -1,22 +1,15 @@
+import { Late } from '../core/late.ts'
 import type { Wire, WireCall } from './wire.ts'
 
 /** A wire that is loaded when something is sent over it for the first time: starting does not wait for its library. */
 export function lateWire(load: () => Promise<Wire>): Wire & { prepare(): void } {
-  let wire: Wire | undefined
-  let loading: Promise<Wire> | undefined
-  const loaded = () => {
-    loading ??= load().then((made) => {
-      wire = made
-      return made
-    })
-    return loading
-  }
+  const wire = new Late(load)
   return {
     send(backend, request, listener) {
-      if (wire) return wire.send(backend, request, listener)
+      if (wire.now) return wire.now.send(backend, request, listener)
       let call: WireCall | undefined
       let dropped = false
-      loaded().then(
+      wire.get().then(
         (made) => {
           if (!dropped) call = made.send(backend, request, listener)
         },
@@ -31,14 +24,11 @@ export function lateWire(load: () => Promise<Wire>): Wire & { prepare(): void } 
         },
       }
     },
-    stats: (backend) => wire?.stats(backend) ?? { open: 0, idle: 0 },
-    keepOnly: (backends) => wire?.keepOnly(backends),
+    stats: (backend) => wire.now?.stats(backend) ?? { open: 0, idle: 0 },
+    keepOnly: (backends) => wire.now?.keepOnly(backends),
     async close() {
-      const made = await loading?.catch(() => undefined)
-      await made?.close()
+      await (await wire.ended())?.close()
     },
-    prepare() {
-      loaded().catch(() => {}) // said to whoever sends something
-    },
+    prepare: () => wire.prepare(),
   }
 }

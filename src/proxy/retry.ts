@@ -5,6 +5,7 @@ import type { RetrySettings } from '../core/settings.ts'
 export function isWorthRetrying(outcome: Outcome): boolean {
   switch (outcome.kind) {
     case 'answered':
+    case 'moved':
     case 'clientLeft':
       return false
     case 'refused':

@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.ts'
 import { Failure } from '../core/failure.ts'
 import { Late } from '../core/late.ts'
-import type { Ending, Observer } from '../core/observer.ts'
+import type { Continued, Ending, Observer } from '../core/observer.ts'
 import type { Outcome } from '../core/outcome.ts'
 import { isDeath } from '../core/outcome.ts'
 import { Roster } from '../core/roster.ts'
@@ -13,8 +13,10 @@ import { Answer, type AnswerStyle } from './answer.ts'
 import { runAttempt } from './attempt.ts'
 import type { Conformance } from './continuing/conformance.ts'
 import type { Exchange } from './exchange.ts'
+import type { GoingOn } from './go-on.ts'
 import { KeptBudget } from './kept.ts'
 import type { Loads } from './loads.ts'
+import { Oversight } from './oversight.ts'
 import { Poison } from './poison.ts'
 import { NobodyCan, NotWanted, type Queue } from './queue.ts'
 import { sayNobody } from './refusals.ts'
@@ -49,9 +51,15 @@ export class Server {
   readonly #running = new Roster<Exchange>()
   readonly #keeping = new KeptBudget()
   readonly #goingOn = new Late(() => import('./go-on.ts'))
+  readonly #oversight: Oversight
 
   constructor(doors: ServeDoors) {
     this.#doors = doors
+    this.#oversight = new Oversight(this.#running, {
+      clock: doors.clock,
+      drainMs: () => doors.settings.timeouts.drainMs,
+      move: (exchange) => void this.#move(exchange),
+    })
     this.#budget = new RetryBudget(doors.settings.retries, doors.clock.now())
   }
 
@@ -71,7 +79,9 @@ export class Server {
     const answer = new Answer(exchange, style, this.#keeping)
     observer.exchangeStarted(asked.ask.family, asked.ask.op)
     const deadline = this.#deadline(exchange)
+    exchange.answer = answer
     this.#running.add(exchange)
+    this.#oversight.begin()
     // Not `using`: on the path of every request each one costs some microseconds.
     try {
       try {
@@ -106,6 +116,7 @@ export class Server {
       backend: exchange.backend,
       attempts: exchange.attempts.length,
       trail: trailOf(exchange),
+      continued: exchange.continued ?? noLegs,
       waitMs: exchange.waitMs,
       firstByteMs: exchange.firstByteMs,
       totalMs: clock.now() - asked.arrivedMs,
@@ -195,16 +206,10 @@ export class Server {
   async #goOn(exchange: Exchange, answer: Answer): Promise<boolean> {
     const last = exchange.attempts.at(-1)
     if (!last || last.outcome.kind === 'answered' || !answer.started || !answer.given) return false
-    const { continuingFor, GoingOn } = await this.#goingOn.get()
-    const continuing = continuingFor(exchange)
-    if (!continuing) return false
     exchange.hasTried({ name: last.backend })
-    const load = async (lease: Lease) =>
-      this.#mustLoad(exchange, lease) ? await this.#load(exchange, lease, answer) : undefined
-    const going = new GoingOn(exchange, answer, continuing, load, {
-      ...this.#doors,
-      continued: (fact) => this.#doors.observer.continued(fact),
-    })
+    exchange.goingOn ??= await this.#goingOnFor(exchange, answer)
+    const going = exchange.goingOn
+    if (!going) return false
     if (await going.run(last.outcome)) return true
     answer.endsBecause(going.why, going.code)
     // Whoever went on with it died as well: the request is held to be the killer, as it is before the first byte.
@@ -213,6 +218,39 @@ export class Server {
     if (deaths >= deathsMax)
       await this.#poison.ban(ask.name.canonical, body, this.#doors.clock.now())
     return false
+  }
+
+  /** Undefined: nobody can. */
+  async #goingOnFor(exchange: Exchange, answer: Answer): Promise<GoingOn | undefined> {
+    const { continuingFor, GoingOn } = await this.#goingOn.get()
+    const continuing = continuingFor(exchange)
+    if (!continuing) return undefined
+    const load = async (lease: Lease) =>
+      this.#mustLoad(exchange, lease) ? await this.#load(exchange, lease, answer) : undefined
+    return new GoingOn(exchange, answer, continuing, load, {
+      ...this.#doors,
+      continued: (fact) => this.#doors.observer.continued(fact),
+    })
+  }
+
+  /**
+   * Its backend is drained, and the time for that is over. While it still answers a seat is taken elsewhere; only then
+   * it is cut. Who can not be moved finishes there.
+   */
+  async #move(exchange: Exchange): Promise<void> {
+    const { answer, attempt } = exchange
+    if (!attempt || !answer?.given || exchange.goingOn) return
+    const going = await this.#goingOnFor(exchange, answer)
+    if (!going || exchange.goingOn || exchange.attempt !== attempt) return
+    exchange.goingOn = going
+    try {
+      if ((await going.takeSeat()) && exchange.attempt === attempt)
+        return attempt.end({ kind: 'moved', text: 'its backend is drained' })
+    } catch (error) {
+      asFailure(error, exchange, this.#doors.observer)
+    }
+    going.giveBack()
+    if (exchange.attempt === attempt) exchange.goingOn = undefined
   }
 
   /** A model that streams here may have to be gone on with one day: how it does that is measured beforehand. */
@@ -297,6 +335,7 @@ export class Server {
 }
 
 const noTrail: readonly string[] = Object.freeze([])
+const noLegs: readonly Continued[] = Object.freeze([])
 
 /** What each failed attempt was. */
 function trailOf({ attempts }: Exchange): readonly string[] {

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import type { Logger } from 'pino'
 import type { Clock } from '../core/clock.ts'
-import type { ExchangeEnded, Observer } from '../core/observer.ts'
+import type { Continued, ExchangeEnded, Observer } from '../core/observer.ts'
 import type { Settings } from '../core/settings.ts'
 
 /** A line is on its way to the file after this at the latest. */
@@ -126,6 +126,7 @@ function lineOf(fact: ExchangeEnded): object {
     code: fact.code,
     attempts: fact.attempts,
     trail: fact.trail.length === 0 ? undefined : fact.trail,
+    continued: fact.continued.length === 0 ? undefined : fact.continued.map(sayLeg),
     wait_ms: Math.round(fact.waitMs),
     first_byte_ms: fact.firstByteMs === undefined ? undefined : Math.round(fact.firstByteMs),
     total_ms: Math.round(fact.totalMs),
@@ -134,6 +135,10 @@ function lineOf(fact: ExchangeEnded): object {
     prompt_tokens: figures?.promptTokens,
     output_tokens: figures?.outputTokens,
   }
+}
+
+function sayLeg({ from, to, method, result, afterMs }: Continued): string {
+  return `${from} → ${to} by ${method} after ${Math.round(afterMs)} ms: ${result}`
 }
 
 /** The same line for eyes: time, what, and the fields that say something. */

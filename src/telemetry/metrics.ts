@@ -1,4 +1,5 @@
 import type { Metric, Registry } from 'prom-client'
+import { Late } from '../core/late.ts'
 import type { ExchangeEnded, Observer } from '../core/observer.ts'
 import { continueMetrics } from './continue-metrics.ts'
 import { reloadMetrics } from './reload-metrics.ts'
@@ -282,11 +283,7 @@ export function createMetrics(
     return found
   }
 
-  let loading: Promise<Registry> | undefined
-  const registry = () => {
-    loading ??= makeRegistry(all)
-    return loading
-  }
+  const registry = new Late(() => makeRegistry(all))
   const textOf = (made: Registry) => {
     takeSnapshot()
     return made.metrics()
@@ -342,15 +339,13 @@ export function createMetrics(
         if (result !== 'error') loadTook.row(backend, label).observe(tookMs / 1_000)
       },
     },
-    prepare() {
-      registry().catch(() => {}) // said to whoever asks for the text
-    },
+    prepare: () => registry.prepare(),
     async render() {
       const atMs = nowMs()
       if (rendered === undefined || atMs - rendered.atMs >= renderEveryMs) {
-        rendered = { atMs, text: registry().then(textOf) }
+        rendered = { atMs, text: registry.get().then(textOf) }
       }
-      const { contentType } = await registry()
+      const { contentType } = await registry.get()
       return { contentType, text: await rendered.text }
     },
   }

@@ -21,6 +21,7 @@ function answerFor(ask: Partial<Ask> = {}, continues = false) {
       modelUnknownText: 'none has it',
       continues,
       continuationWish: undefined,
+      explains: false,
       headers: ['X-Style', 'yes'],
       now: () => 0,
     },

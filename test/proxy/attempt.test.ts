@@ -55,6 +55,7 @@ function attemptOf(options: { config?: string; body?: HeldBody; broken?: boolean
       headers: [],
       continues: false,
       continuationWish: undefined,
+      explains: false,
       now: () => clock.now(),
     },
     new KeptBudget(),

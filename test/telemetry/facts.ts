@@ -14,6 +14,7 @@ export function exchangeEnded(more: Partial<ExchangeEnded> = {}): ExchangeEnded 
     backend: 'walnut',
     attempts: 1,
     trail: [],
+    continued: [],
     waitMs: 12.4,
     firstByteMs: 250.6,
     totalMs: 1_000,

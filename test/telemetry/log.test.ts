@@ -48,6 +48,15 @@ describe('the log', () => {
     })
   })
 
+  it('says where an answer went on', () => {
+    const { observer, last } = logOf()
+    const leg = { from: 'oak', to: 'elm', method: 'trailing', result: 'whole', afterMs: 3.4 }
+    observer.exchangeEnded?.(exchangeEnded({ continued: [leg] }))
+    expect(last()['continued']).toEqual(['oak → elm by trailing after 3 ms: whole'])
+    observer.exchangeEnded?.(exchangeEnded())
+    expect(last()).not.toHaveProperty('continued')
+  })
+
   it('says what fails louder, but not that a client left', () => {
     const { observer, last } = logOf()
     const levelOf = (ending: 'client_closed' | 'stream_broken') => {

@@ -23,6 +23,8 @@ export function triggerOf(outcome: Outcome): Trigger | undefined {
       return { kind: 'broke', text: outcome.text }
     case 'timedOut':
       return outcome.limit === 'idle' ? { kind: 'broke', text: outcome.text } : undefined
+    case 'moved':
+      return { kind: 'drained' }
     case 'answered':
     case 'refused':
     case 'clientLeft':

@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest'
+import { Gaps } from '../../src/proxy/continuing/gaps.ts'
+import { stalledAmong } from '../../src/proxy/oversight.ts'
+
+const oak = { ready: true }
+const elm = { ready: true }
+
+/** A stream that spoke every 10 ms until then, 40 times. */
+function stream(endpoint: { ready: boolean }, untilMs: number, paused = false) {
+  const gaps = new Gaps()
+  for (let piece = 40; piece >= 0; piece--) gaps.heard(untilMs - piece * 10, 1)
+  return { endpoint, gaps, paused }
+}
+
+describe('streams that have fallen silent', () => {
+  it('are stalled when all others of their backend are silent as well', () => {
+    const frozen = [stream(oak, 1_000), stream(oak, 1_200)]
+    const others = [stream(elm, 40_000), stream(elm, 1_000)]
+    expect(stalledAmong([...frozen, ...others], 31_100)).toEqual([])
+    expect(stalledAmong([...frozen, ...others], 31_300)).toEqual(frozen)
+  })
+
+  it('are not when one of them still speaks, or when they are alone', () => {
+    expect(stalledAmong([stream(oak, 1_000), stream(oak, 39_000)], 40_000)).toEqual([])
+    expect(stalledAmong([stream(oak, 1_000)], 400_000)).toEqual([])
+  })
+
+  it('are when their backend’s probes fail, even alone', () => {
+    const alone = stream({ ready: false }, 1_000)
+    expect(stalledAmong([alone], 30_999)).toEqual([])
+    expect(stalledAmong([alone], 31_000)).toEqual([alone])
+  })
+
+  it('say nothing while their reader is waited for, nor before they have begun', () => {
+    const frozen = stream(oak, 1_000)
+    const waited = stream(oak, 1_000, true)
+    const begun = { endpoint: oak, gaps: new Gaps(), paused: false }
+    const plain = { endpoint: oak, gaps: undefined, paused: false }
+    expect(stalledAmong([frozen, waited, begun, plain], 60_000)).toEqual([])
+    const witness = stream(oak, 2_000)
+    expect(stalledAmong([frozen, waited, begun, plain, witness], 60_000)).toEqual([frozen, witness])
+  })
+})
