@@ -129,7 +129,7 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     observer,
     ask: probeDoor(wire, clock, hop),
     returned: (endpoint) => {
-      embed.now?.forget(endpoint.name)
+      forgetMeasuresOf(endpoint.name)
       void manager.payDebts(endpoint)
     },
   })
@@ -158,15 +158,16 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
   const setting = () => settings.embed.split
   const embed = new Late<EmbedSplitter>(async () => {
     const { EmbedSplitter } = await import('./split/embed/run.ts')
-    return new EmbedSplitter({ ask, pool, clock, observer, setting })
+    return new EmbedSplitter({ ask, pool, clock, speeds, observer, setting })
   })
+  const speeds = new Speeds()
   const split: SplitDoors = {
     ask,
     pool,
     clock,
     dice,
     observer,
-    speeds: new Speeds(),
+    speeds,
     tokens: new TokenEstimator(),
     openSpool: () => openSpool(bodies),
     mustHave: (model, labels) => mustBeServed(model, labels, { pool, refreshForUnknown }),
@@ -174,6 +175,12 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
 
   function isLoaded(endpoint: Endpoint, { canonical, runner }: Sighting): boolean {
     return !loads.needed(endpoint, { name: { canonical, cloud: false }, runner })
+  }
+
+  /** Under this name there may be another machine from now on. */
+  function forgetMeasuresOf(backend: string): void {
+    speeds.forget(backend)
+    embed.now?.forget(backend)
   }
 
   function snapshot(): MetricsSnapshot {
@@ -213,7 +220,7 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     listener.reconfigure()
     manager.remind(added)
     // Another server under the name of one that is gone: what was measured there says nothing.
-    for (const { name } of removed) embed.now?.forget(name)
+    for (const { name } of removed) forgetMeasuresOf(name)
     wire.keepOnly(settings.backends)
     prober.reconfigure(settings.probes)
     void prober.start()

@@ -206,11 +206,7 @@ export class PartRunner implements Disposable {
   }
 
   #learn({ model, tokens }: Errand, answer: InnerAnswer): void {
-    const { figures, servedMs, backend } = answer
-    // Neither the load of a model nor a wait inside the backend is what its parts take.
-    const workNs = figures ? figures.promptNs + figures.outputNs : 0
-    const ms = workNs > 0 ? workNs / 1e6 : servedMs
-    this.#doors.speeds.learn(backend, model.canonical, tokens, ms)
+    this.#doors.speeds.learn(answer.backend, model.canonical, tokens, workMsOf(answer))
   }
 
   /** Undefined: it is to be tried again, and the time for that has come. */
@@ -316,6 +312,12 @@ export class PartRunner implements Disposable {
         expectedMs: this.#doors.speeds.expectedMs(name, model.canonical, tokens),
       }))
   }
+}
+
+/** What the work took: neither the load of a model nor a wait inside the backend is what its parts take. */
+export function workMsOf({ figures, servedMs }: InnerAnswer): number {
+  const workNs = figures ? figures.promptNs + figures.outputNs : 0
+  return workNs > 0 ? workNs / 1e6 : servedMs
 }
 
 function takenBy({ backend, servedMs }: InnerAnswer) {

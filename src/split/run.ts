@@ -2,6 +2,7 @@ import PQueue from 'p-queue'
 import type { Ask } from '../core/ask.ts'
 import { Failure, type FailureCode } from '../core/failure.ts'
 import type { InnerAnswer } from '../core/inner-call.ts'
+import type { PartTurned } from '../core/observer.ts'
 import { readAsk } from '../dialects/ask.ts'
 import { findRoute } from '../dialects/routes.ts'
 import { scanBody } from '../dialects/scan.ts'
@@ -22,7 +23,7 @@ import type {
   SplitResult,
   SplitSink,
 } from './order.ts'
-import { type Errand, type ErrandResult, PartRunner } from './part-runner.ts'
+import { type Errand, type ErrandResult, PartRunner, workMsOf } from './part-runner.ts'
 import { planRun, type RunPlan } from './planning.ts'
 import { Shelf } from './shelf.ts'
 import { Tally } from './tally.ts'
@@ -159,7 +160,7 @@ export class SplitRun implements Disposable {
   }
 
   #newRunner(parts: number, leftOut: ReadonlySet<string>, sink: SplitSink): PartRunner {
-    const { ask, clock, dice, speeds, observer } = this.#doors
+    const { ask, clock, dice, speeds } = this.#doors
     const { id } = this.#order
     let done = 0
     return new PartRunner(
@@ -172,13 +173,17 @@ export class SplitRun implements Disposable {
         holders: (model) => this.#holders(model, leftOut),
         turned: ({ errand: { name, stage, tokens }, state, backend, tookMs }) => {
           if (stage === 'map' && (state === 'answered' || state === 'failed')) done++
-          observer.partTurned({ id, name, stage, state, backend, tookMs, tokens })
-          const ms = Math.round(tookMs)
-          sink.event({ kind: 'part', name, stage, state, backend, ms, done, parts })
+          this.#turned({ id, name, stage, state, backend, tookMs, tokens }, { done, parts }, sink)
         },
       },
       { leftOut, moreToCome: () => (this.#fanOut?.unbegun ?? 0) > 0 },
     )
+  }
+
+  #turned(turn: PartTurned, counts: { done: number; parts: number }, sink: SplitSink): void {
+    this.#doors.observer.partTurned(turn)
+    const { name, stage, state, backend, tookMs } = turn
+    sink.event({ kind: 'part', name, stage, state, backend, ms: Math.round(tookMs), ...counts })
   }
 
   #errand(part: Part): Errand {
@@ -215,7 +220,7 @@ export class SplitRun implements Disposable {
   }
 
   async #live(part: Part, except: ReadonlySet<string>, sink: SplitSink): Promise<void> {
-    const { id, path, bodyOf } = this.#order
+    const { id, path, bodyOf, model } = this.#order
     const { answer, reason } = await askLive(
       this.#doors.ask,
       { ...this.#calling(), id: `${id}.1`, path, body: bodyOf(part.text, true), except },
@@ -224,6 +229,19 @@ export class SplitRun implements Disposable {
     )
     this.#tally.answered(answer, reason, this.#doors.clock.now())
     this.#learn(answer, part)
+    const { backend, servedMs: tookMs } = answer
+    const tokens = Math.max(1, part.tokens)
+    this.#doors.speeds.learn(backend, model.canonical, tokens, workMsOf(answer))
+    const turn = {
+      id,
+      name: 'part 1',
+      stage: 'map',
+      state: 'answered',
+      backend,
+      tookMs,
+      tokens,
+    } as const
+    this.#turned(turn, { done: 1, parts: 1 }, sink)
   }
 
   async #combiner(plan: RunPlan, runner: PartRunner): Promise<Combiner> {

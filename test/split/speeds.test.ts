@@ -19,12 +19,29 @@ it('a machine that others begin to use is noticed within a few parts', () => {
   expect(speeds.expectedMs('a', m, 1)).toBeGreaterThan(4)
 })
 
+it('a long part shows more of a speed than a short one', () => {
+  const speeds = new Speeds()
+  for (let each = 0; each < 20; each++) speeds.learn('a', m, 50_000, 100)
+  speeds.learn('a', m, 50, 10)
+  expect(speeds.unitsPerMs('a', m)).toBeGreaterThan(450)
+})
+
+it('a hint is told apart from what was learned, and a machine that comes back is another one', () => {
+  const speeds = new Speeds()
+  speeds.learnHint('a', m, 10, 5)
+  speeds.learn('ab', m, 10, 5)
+  expect([speeds.hint('a', m), speeds.unitsPerMs('a', m)]).toEqual([2, undefined])
+  speeds.forget('a')
+  expect([speeds.hint('a', m), speeds.unitsPerMs('ab', m)]).toEqual([undefined, 2])
+})
+
 it('what teaches nothing is not learned', () => {
   const speeds = new Speeds()
   speeds.learn('a', m, 0, 500)
   speeds.learn('a', m, Number.NaN, 500)
   speeds.learn('a', m, 10, Number.NaN)
   speeds.learn('a', m, 10, -1)
+  speeds.learn('a', m, 10, 0)
   expect(speeds.expectedMs('a', m, 1)).toBeUndefined()
 })
 

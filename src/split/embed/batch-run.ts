@@ -1,11 +1,11 @@
 import type { Clock } from '../../core/clock.ts'
 import type { AskInside, InnerAnswer, InnerCall, InnerCallRunning } from '../../core/inner-call.ts'
 import type { Observer } from '../../core/observer.ts'
+import type { Speeds } from '../speeds.ts'
 import { type EmbedPath, joinParts, type PartAnswer, readPart, type Sums } from './join.ts'
 import type { Member } from './plan.ts'
 import { type InputItems, partBody } from './read.ts'
 import { type Lane, nextPartEnd, timeMs } from './sizes.ts'
-import type { EmbedSpeeds } from './speeds.ts'
 import { verdictOf } from './verdict.ts'
 import type { Weights } from './weight.ts'
 
@@ -24,7 +24,7 @@ export interface BatchRunDoors {
   readonly ask: AskInside
   readonly clock: Clock
   readonly observer: Observer
-  readonly speeds: EmbedSpeeds
+  readonly speeds: Speeds
   /** Calls back when something about the backends has changed. */
   readonly onChange: (act: () => void) => Disposable
   /** The member is still the machine that was measured, with the same weights. */
@@ -416,7 +416,7 @@ export class BatchRun {
     this.tally.parts.set(answer.backend, (this.tally.parts.get(answer.backend) ?? 0) + 1)
     const weight = weights.of(part.from, part.to)
     if (!this.#cold.delete(member))
-      this.#doors.speeds.add(answer.backend, digest, weight, answer.servedMs)
+      this.#doors.speeds.learn(answer.backend, digest, weight, answer.servedMs)
     this.#guessed.delete(member)
     this.#shunned.delete(member)
     this.#callsMax++
@@ -458,7 +458,9 @@ export class BatchRun {
   // --- reckoning ---
 
   #speedOf(member: Member): number {
-    return this.#doors.speeds.of(member.machine.name, this.#work.digest) ?? member.weightPerMs
+    return (
+      this.#doors.speeds.unitsPerMs(member.machine.name, this.#work.digest) ?? member.weightPerMs
+    )
   }
 
   #timeAt(member: Member, { from, to }: Range): number {

@@ -9,6 +9,7 @@ import type { Endpoint, ServedModel } from '../../pool/endpoint.ts'
 import type { Pool } from '../../pool/pool.ts'
 import { barOf } from '../../routing/filters.ts'
 import type { Need } from '../../routing/need.ts'
+import type { Speeds } from '../speeds.ts'
 import { type BatchResult, BatchRun, type BatchTally } from './batch-run.ts'
 import { EmbedClasses, type Subject } from './classes.ts'
 import { allSurelyFit } from './fits.ts'
@@ -24,7 +25,6 @@ import {
 } from './plan.ts'
 import { probeBytes, probeTexts } from './probe.ts'
 import { type InputItems, readInput } from './read.ts'
-import { EmbedSpeeds } from './speeds.ts'
 import { itemBaseBytes, Weights } from './weight.ts'
 
 /** A client's request for embeddings, its body whole, decoded and in memory. */
@@ -76,6 +76,8 @@ export interface EmbedDoors {
   readonly ask: AskInside
   readonly pool: Pool
   readonly clock: Clock
+  /** By backend and digest, in bytes of weight. */
+  readonly speeds: Speeds
   readonly observer?: Observer
   /** `embed.split`, as it stands now. */
   readonly setting: () => EmbedSplit
@@ -90,12 +92,11 @@ const quietModelBytesMax = 2 ** 30
 
 /**
  * Splits large batches of embeddings over all machines that give the same numbers, and joins what they answer to what
- * one of them would have answered. Knows what it measured: classes and speeds. Everything else is the pool's.
+ * one of them would have answered. Knows which of them give the same numbers. Everything else is the pool's.
  */
 export class EmbedSplitter {
   readonly #doors: EmbedDoors
   readonly #observer: Observer
-  readonly #speeds = new EmbedSpeeds()
   readonly #classes: EmbedClasses
   #probes = 0
 
@@ -106,7 +107,8 @@ export class EmbedSplitter {
       clock: doors.clock,
       askOne: (backend, body) => this.#askOne(backend, body),
       measured: ({ backend, digest }, model, { computedMs }) => {
-        if (computedMs !== undefined) this.#speeds.addHint(backend, digest, probeWeight, computedMs)
+        if (computedMs !== undefined)
+          this.#doors.speeds.learnHint(backend, digest, probeWeight, computedMs)
         this.#tellOfClasses(digest, model)
       },
     })
@@ -160,7 +162,7 @@ export class EmbedSplitter {
         ask,
         clock,
         observer: this.#observer,
-        speeds: this.#speeds,
+        speeds: this.#doors.speeds,
         onChange: (act) => pool.onChange(act),
         isSame: ({ machine }) => this.#isSame(machine, request.ask),
         isUsable: ({ machine }) => {
@@ -177,7 +179,6 @@ export class EmbedSplitter {
   /** A backend is back after having been away, or its address is another: what was measured is of the past. */
   forget(backend: string): void {
     this.#classes.forget(backend)
-    this.#speeds.forget(backend)
   }
 
   #machinesFor(request: EmbedRequest): { digest: string; machines: Machine[] } | undefined {
@@ -216,8 +217,8 @@ export class EmbedSplitter {
       resident: model.resident,
       mayLoadQuietly:
         model.embeddingOnly && endpoint.inFlight === 0 && (isSmall || endpoint.inMemory.size === 0),
-      weightPerMs: this.#speeds.of(name, digest),
-      weightPerMsHint: this.#speeds.hint(name, digest),
+      weightPerMs: this.#doors.speeds.unitsPerMs(name, digest),
+      weightPerMsHint: this.#doors.speeds.hint(name, digest),
       classId: this.#classes.classOf(subject),
       bytesPerVector: this.#classes.bytesPerVector(subject),
     }

@@ -8,7 +8,6 @@ import {
 } from '../../../src/split/embed/plan.ts'
 import { readInput } from '../../../src/split/embed/read.ts'
 import { finishMs, type Lane, nextPartEnd, partMs } from '../../../src/split/embed/sizes.ts'
-import { EmbedSpeeds } from '../../../src/split/embed/speeds.ts'
 import { Weights } from '../../../src/split/embed/weight.ts'
 import { machineOf, texts } from './help.ts'
 
@@ -183,22 +182,6 @@ describe('measuring', () => {
     expect(plan(machines).measure.map(({ name }) => name)).toEqual(['a', 'c'])
     expect(plan(machines, { items: 4 }).measure).toEqual([])
     expect(plan(machines, {}, 'off').measure).toEqual([])
-  })
-})
-
-describe('speeds', () => {
-  it('follow what long parts show, and forget', () => {
-    const speeds = new EmbedSpeeds()
-    expect(speeds.of('a', 'x')).toBeUndefined()
-    speeds.add('a', 'x', 1_000, 10)
-    for (let each = 0; each < 20; each++) speeds.add('a', 'x', 50_000, 100)
-    speeds.add('a', 'x', 50, 10)
-    expect(speeds.of('a', 'x')).toBeGreaterThan(450)
-    speeds.add('a', 'x', Number.NaN, 1)
-    speeds.add('a', 'x', 1, 0)
-    expect(speeds.of('a', 'x')).toBeGreaterThan(450)
-    speeds.forget('a')
-    expect(speeds.of('a', 'x')).toBeUndefined()
   })
 })
 

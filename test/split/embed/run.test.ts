@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { deafObserver } from '../../../src/core/observer.ts'
 import type { EmbedSplit } from '../../../src/split/embed/plan.ts'
 import { type EmbedAnswer, type EmbedRequest, EmbedSplitter } from '../../../src/split/embed/run.ts'
+import { Speeds } from '../../../src/split/speeds.ts'
 import {
   answerBody,
   jumpClock,
@@ -38,6 +39,7 @@ function bench(mills: readonly Mill[], setting: EmbedSplit = 'same-class'): Benc
     ask: fleet.ask,
     pool: fleet.pool,
     clock: fleet.clock,
+    speeds: new Speeds(),
     observer: deafObserver({ noticed: (sentence) => void noticed.push(sentence) }),
     setting: () => setting,
   })

@@ -6,6 +6,7 @@ import { readPs, readTags } from '../../../src/pool/catalogue.ts'
 import type { Pool } from '../../../src/pool/pool.ts'
 import type { EmbedPath } from '../../../src/split/embed/join.ts'
 import { EmbedSplitter } from '../../../src/split/embed/run.ts'
+import { Speeds } from '../../../src/split/speeds.ts'
 import { until } from '../../help/until.ts'
 import { backendOf, poolOf } from '../../pool/help.ts'
 import { requestOf, texts } from './help.ts'
@@ -40,7 +41,13 @@ beforeAll(async () => {
     endpoint.learnInMemory(readPs(await get('/api/ps')))
   }
   pool.learned()
-  splitter = new EmbedSplitter({ ask: askBySocket, pool, clock, setting: () => 'same-class' })
+  splitter = new EmbedSplitter({
+    ask: askBySocket,
+    pool,
+    clock,
+    speeds: new Speeds(),
+    setting: () => 'same-class',
+  })
   expect(splitter.plan(requestOf({ model: 'all-minilm', input: texts(64) }))).toBeUndefined()
   const all = requestOf({ model: 'all-minilm', input: texts(64) })
   await until(() => splitter.plan(all)?.members.length === simulators.length)
