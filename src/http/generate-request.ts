@@ -4,6 +4,7 @@ import { durationMs } from '../core/duration.ts'
 import { Failure } from '../core/failure.ts'
 import { readModelName } from '../core/model-name.ts'
 import { type Priority, priorities } from '../routing/line.ts'
+import { jsonObject } from './json-object.ts'
 import { faultsOfSplit, type SplitWish } from './split-wish.ts'
 
 /** Each kind of value with the one sentence that says what it must be. */
@@ -76,7 +77,10 @@ export function readGenerate(
   body: Buffer,
   { commandsInstruction }: { commandsInstruction: string },
 ): GenerateRequest {
-  const given = parse(body)
+  // Null is how some clients write that a key was not given.
+  const given = Object.fromEntries(
+    Object.entries(jsonObject(body)).filter(([, value]) => value !== null),
+  )
   const checked = schema.safeParse(given)
   const there = inputs.filter((key) => given[key] !== undefined)
   const faults = (checked.error?.issues ?? []).map(sayIssue)
@@ -137,21 +141,6 @@ export function withInstruction(instruction: string, text: string): string {
 
 const hasNoModel = ({ model }: Readonly<Record<string, unknown>>) =>
   model === undefined || (typeof model === 'string' && model.trim() === '')
-
-/** The keys that were given; null is how some clients write that a key was not. */
-function parse(body: Buffer): Record<string, unknown> {
-  if (body.length === 0) throw new Failure('body_empty', 'the body is empty')
-  let given: unknown
-  try {
-    given = JSON.parse(body.toString('utf8'))
-  } catch (error) {
-    const why = error instanceof Error ? `: ${error.message}` : ''
-    throw new Failure('body_not_json', `the body is not JSON${why}`)
-  }
-  if (typeof given !== 'object' || given === null || Array.isArray(given))
-    throw new Failure('body_not_json', 'the body is JSON, but not an object')
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null))
-}
 
 function sayIssue(issue: z.core.$ZodIssue): string {
   if (issue.code === 'unrecognized_keys')

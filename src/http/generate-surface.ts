@@ -1,7 +1,5 @@
 import { Failure } from '../core/failure.ts'
-import { readAsk } from '../dialects/ask.ts'
-import { findRoute } from '../dialects/routes.ts'
-import { scanBody } from '../dialects/scan.ts'
+import { ownAsk } from '../dialects/own-ask.ts'
 import { tenantOf } from '../guard/tenant.ts'
 import { type HeldBody, takeBody } from '../proxy/body.ts'
 import { Exchange } from '../proxy/exchange.ts'
@@ -86,18 +84,15 @@ export class GenerateSurface {
   }
 
   #exchange(visit: Visit, wishes: Wishes, request: GenerateRequest, held: HeldBody): Exchange {
-    const found = findRoute('POST', '/api/generate')
-    if (found.kind !== 'route')
-      throw new Failure('internal', 'the route table has lost /api/generate')
+    const path = '/api/generate'
     const body = nativeBody(request)
-    const read = readAsk(found.route, scanBody(body))
-    if (!read.ok) throw new Failure('request_invalid', read.message)
+    const { ask } = ownAsk(path, body)
     return new Exchange(
       {
         id: visit.id,
-        ask: { ...read.ask, family: 'own' },
+        ask: { ...ask, family: 'own' },
         method: 'POST',
-        path: '/api/generate',
+        path,
         rawHeaders: ['Content-Type', 'application/json', 'Accept', '*/*'],
         body: {
           size: body.length,

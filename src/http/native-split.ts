@@ -4,6 +4,7 @@ import { takeBody } from '../proxy/body.ts'
 import { BadSplit, readSplitHeader } from '../split/options.ts'
 import type { HttpDoors } from './doors.ts'
 import type { Visit } from './front.ts'
+import { jsonObject } from './json-object.ts'
 import { wholeOf } from './reading.ts'
 import { orderOfChat, orderOfGenerate } from './split-fields.ts'
 import type { SplitSurface } from './split-surface.ts'
@@ -65,15 +66,7 @@ function promptIn({ prompt }: Fields): string {
 }
 
 function fieldsIn(bytes: Buffer): Fields {
-  let value: unknown
-  try {
-    value = JSON.parse(bytes.toString('utf8'))
-  } catch (error) {
-    throw new Failure('body_not_json', error instanceof Error ? error.message : 'no JSON')
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new Failure('body_not_json', 'the body is JSON, but not an object')
-  const fields = value as Fields
+  const fields = jsonObject(bytes)
   if (typeof fields['model'] !== 'string' || fields['model'] === '')
     throw new Failure('model_missing', 'model is required')
   return fields

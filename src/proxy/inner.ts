@@ -1,11 +1,8 @@
-import type { Ask } from '../core/ask.ts'
 import type { Clock } from '../core/clock.ts'
 import { type FailureCode, failures } from '../core/failure.ts'
 import type { AskInside, InnerAnswer, InnerCall, InnerCallRunning } from '../core/inner-call.ts'
-import { readAsk } from '../dialects/ask.ts'
 import { modelNotFoundText } from '../dialects/errors.ts'
-import { findRoute, type Route } from '../dialects/routes.ts'
-import { scanBody } from '../dialects/scan.ts'
+import { ownAsk, ownRoute } from '../dialects/own-ask.ts'
 import type { ClientSide } from './client-side.ts'
 import { Exchange } from './exchange.ts'
 import type { Server } from './serve.ts'
@@ -35,8 +32,9 @@ class Inner implements InnerCallRunning {
 
   constructor(call: InnerCall, { server, clock }: InnerDoors) {
     this.#clock = clock
-    const route = routeOf(call.path)
-    const ask = call.ask ?? askIn(route, call.body)
+    const { route, ask } = call.ask
+      ? { route: ownRoute(call.path), ask: call.ask }
+      : ownAsk(call.path, call.body)
     this.#client = new InnerClient(call.onFrames)
     // Problem JSON carries a code that the caller can act on; a batch of embeddings passes the family's own words on.
     const family = route.op === 'embed' ? route.family : 'own'
@@ -188,18 +186,6 @@ class InnerClient implements ClientSide {
     this.#over = true
     this.whole = false
   }
-}
-
-function askIn(route: Route, body: Buffer): Ask {
-  const read = readAsk(route, scanBody(body))
-  if (!read.ok) throw new Error(`a part that Ollama would refuse: ${read.message}`)
-  return read.ask
-}
-
-function routeOf(path: InnerCall['path']): Route {
-  const found = findRoute('POST', path)
-  if (found.kind !== 'route') throw new Error(`the route table has lost ${path}`)
-  return found.route
 }
 
 /** Where our own words refuse, their code; undefined for what a backend said itself, and for answers. */

@@ -3,9 +3,7 @@ import type { Ask } from '../core/ask.ts'
 import { Failure, type FailureCode } from '../core/failure.ts'
 import type { InnerAnswer } from '../core/inner-call.ts'
 import type { PartTurned } from '../core/observer.ts'
-import { readAsk } from '../dialects/ask.ts'
-import { findRoute } from '../dialects/routes.ts'
-import { scanBody } from '../dialects/scan.ts'
+import { ownAsk } from '../dialects/own-ask.ts'
 import type { Said } from './answers.ts'
 import { CannotCombine, type Combiner } from './combine/combiner.ts'
 import { combinerFor } from './combine/combiners.ts'
@@ -189,7 +187,7 @@ export class SplitRun implements Disposable {
   #errand(part: Part): Errand {
     const { path, bodyOf, model } = this.#order
     const body = bodyOf(part.text, false)
-    this.#ask ??= askOf(path, body)
+    this.#ask ??= ownAsk(path, body).ask
     const ask = { ...this.#ask, textBytes: body.length }
     return {
       name: `part ${part.index + 1}`,
@@ -315,13 +313,6 @@ function saidOf({ leftOut, decision, note }: RunPlan) {
     ...(decision ? { auto: decision } : {}),
     ...(note === undefined ? {} : { note }),
   }
-}
-
-function askOf(path: SplitOrder['path'], body: Buffer): Ask {
-  const found = findRoute('POST', path)
-  const read = found.kind === 'route' ? readAsk(found.route, scanBody(body)) : undefined
-  if (!read?.ok) throw new Failure('request_invalid', read?.message ?? `there is no ${path}`)
-  return read.ask
 }
 
 function nobodyWants(): Failure {
