@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import {
   chmodSync,
   closeSync,
+  cpSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -23,6 +24,10 @@ import { type PhaseSettings, SEED_MODELS, sha256, type Target } from './scenario
 export interface RealOllama extends Target {
   version: string
   log: () => string
+  /** Where its models are. */
+  models: string
+  /** As a machine that loses its power: the server and its engines, at once. */
+  kill: () => void
   stop: () => Promise<void>
 }
 
@@ -71,9 +76,13 @@ export async function startReal(
   bin: string,
   settings: PhaseSettings,
   engineDir?: string,
+  /** Whose models it has as well: made twice they would not be the same to the byte. */
+  like?: RealOllama,
 ): Promise<RealOllama> {
   const folder = mkdtempSync(join(tmpdir(), 'calibrate-'))
   engineLayout(folder, engineDir)
+  const models = join(folder, 'models')
+  if (like) cpSync(like.models, models, { recursive: true })
   const port = await freePort()
   const logFile = join(folder, 'log.txt')
   const output = openSync(logFile, 'w')
@@ -85,7 +94,7 @@ export async function startReal(
       HOME: folder,
       TZ: process.env['TZ'] ?? '',
       OLLAMA_HOST: `127.0.0.1:${port}`,
-      OLLAMA_MODELS: join(folder, 'models'),
+      OLLAMA_MODELS: models,
       OLLAMA_NO_CLOUD: '1',
       OLLAMA_MAX_LOADED_MODELS: String(settings.maxLoaded),
       OLLAMA_MAX_QUEUE: String(settings.maxQueue),
@@ -127,11 +136,17 @@ export async function startReal(
         await sleep(50)
       }
     }
-    await seed(port)
+    if (!like) await seed(port)
     return {
       port,
       version,
       log,
+      models,
+      kill() {
+        const engines = children(pid)
+        child.kill('SIGKILL')
+        for (const engine of engines) process.kill(engine, 'SIGKILL')
+      },
       stop,
       killEngine: async () => {
         const engines = children(pid)

@@ -93,3 +93,62 @@ describe.skipIf(bin === '')('a real Ollama behind the proxy', () => {
     expect((await client.list()).models.map(({ name }) => name)).not.toContain('copied:latest')
   })
 })
+
+const counted = (words: number) => Array.from({ length: words }, (_, at) => `word${at}`).join(' ')
+
+describe.skipIf(bin === '')('two real Ollamas behind the proxy', () => {
+  const settings = { maxLoaded: 1, maxQueue: 10, parallel: 1, loadMs: 0, longAnswers: true }
+  const body = {
+    model,
+    // What a scripted engine takes for a script; to a real one it is a question like any other.
+    messages: [{ role: 'user', content: `[[slow 30]] [[say ${counted(60)}]]` }],
+    stream: true,
+    options: { temperature: 0, num_predict: 60 },
+  }
+  const chat = (url: string) =>
+    fetch(`${url}/api/chat`, { method: 'POST', body: JSON.stringify(body) })
+  const textIn = (lines: string) =>
+    lines
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => (JSON.parse(line) as { message: { content: string } }).message.content)
+      .join('')
+
+  it.each(['its runner', 'its server'])(
+    'give one answer at temperature 0 when %s dies in the middle of it',
+    async (what) => {
+      const one = await startReal(bin, settings)
+      const reals = [one, await startReal(bin, settings, undefined, one)]
+      await using stack = new AsyncDisposableStack()
+      for (const real of reals) stack.defer(() => real.stop())
+      const proxy = stack.use(
+        await startProxyProcess(
+          reals.map(({ port }, at) => `http://127.0.0.1:${port},name=r${at}`),
+        ),
+      )
+      const client = new Ollama({ host: proxy.url })
+      await until(async () => (await client.list()).models.length > 0, 20_000)
+      const whole = textIn(await (await chat(`http://127.0.0.1:${reals[1]!.port}`)).text())
+      const answer = await chat(proxy.url)
+      const at = answer.headers.get('x-chasqui-backend')
+      const first = reals[at === 'r0' ? 0 : 1]!
+      const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader()
+      let said = ''
+      let isKilled = false
+      for (;;) {
+        const { done, value } = await reader.read()
+        if (done) break
+        said += value
+        if (isKilled || said.split('\n').length < 10) continue
+        isKilled = true
+        if (what === 'its runner') await first.killEngine()
+        else first.kill()
+      }
+      expect(textIn(said)).toBe(whole)
+      expect(JSON.parse(said.trim().split('\n').at(-1)!)).toMatchObject({ done: true })
+      const metrics = await (await fetch(`${proxy.url}/metrics`)).text()
+      expect(metrics).toMatch(/^chasqui_continuations_total\{.*result="whole".*\} 1$/m)
+    },
+    120_000,
+  )
+})
