@@ -25,6 +25,7 @@ export function printable(settings: Settings, secret: (words: string) => string)
       window: breaker.windowSize,
       rest: time(breaker.restMs),
       rest_max: time(breaker.restMsMax),
+      slow_start: time(breaker.slowStartMs),
     },
     routing: {
       picker: routing.picker,

@@ -69,6 +69,11 @@ export const configSchema = z.strictObject({
       .prefault('1s')
       .describe('How long the first rest lasts; each next one is double.'),
     rest_max: duration().prefault('60s').describe('The longest rest.'),
+    slow_start: durationOrOff()
+      .prefault('10s')
+      .describe(
+        'Over this a backend that comes back gets its share bit by bit, while others have free slots; off: at once.',
+      ),
   }),
   routing: section('Which backend gets a request.', {
     picker: choice('least-busy', 'round-robin', 'weighted', 'capability')

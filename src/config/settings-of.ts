@@ -38,6 +38,7 @@ export function settingsOf(
       windowSize: breaker.window,
       restMs: breaker.rest,
       restMsMax: breaker.rest_max,
+      slowStartMs: breaker.slow_start,
     },
     routing: {
       picker: routing.picker,

@@ -34,4 +34,6 @@ export interface ModelView {
   /** True when no seat is free but one more than the known ones may be tried. */
   readonly seatToTry: boolean
   readonly seatsUsed: number
+  /** It came back a moment ago and has as much to do as it should for now: who else has a free seat goes first. */
+  readonly heldBack: boolean
 }

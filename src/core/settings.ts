@@ -69,6 +69,8 @@ export interface BreakerSettings {
   readonly restMs: number
   /** Rests double up to this. */
   readonly restMsMax: number
+  /** Who comes back, from a rest or from being away, gets its share bit by bit over this; undefined: at once. */
+  readonly slowStartMs: number | undefined
 }
 
 export type PickerName = 'least-busy' | 'round-robin' | 'weighted' | 'capability'

@@ -13,6 +13,7 @@ import type { ModelInMemory, ModelOnDisk } from './catalogue.ts'
 import { freshHealth, type Health } from './health.ts'
 import { Lease } from './lease.ts'
 import { type Seat, Seats } from './seats.ts'
+import { Returning, wholeServer } from './slow-start.ts'
 
 /** What an endpoint is given by the pool that it is part of. */
 export interface EndpointDoors {
@@ -54,6 +55,7 @@ export class Endpoint implements EndpointView {
   readonly #seats = new Map<string, Seats>()
   #breaker: Breaker = freshBreaker
   readonly #modelBreakers = new Map<string, Breaker>()
+  readonly #returning = new Returning()
 
   constructor(backend: Backend, doors: EndpointDoors) {
     this.backend = backend
@@ -152,6 +154,7 @@ export class Endpoint implements EndpointView {
       if (!keys.has(key) && seats.used === 0) this.#seats.delete(key)
     for (const name of this.#modelBreakers.keys())
       if (!this.#onDisk.has(name)) this.#modelBreakers.delete(name)
+    this.#returning.keepOnly(this.#onDisk)
   }
 
   /** The models in memory, as the server saw it at some moment after `askedMs`. */
@@ -246,6 +249,20 @@ export class Endpoint implements EndpointView {
     return this.backend.slotsTotal === undefined || this.inFlight < this.backend.slotsTotal
   }
 
+  /** It came back a moment ago, and has as much to do with this model, or in all, as it should for now. */
+  heldBack(served: ServedModel): boolean {
+    if (this.#returning.nobody) return false
+    const windowMs = this.#doors.breaker.slowStartMs
+    if (windowMs === undefined) return false
+    const { used, limit } = this.seatsOf(served)
+    const seats = Math.max(this.capacity, limit)
+    const { canonical } = served.disk
+    return (
+      this.#returning.enough(canonical, used, limit, this.now, windowMs) ||
+      this.#returning.enough(wholeServer, this.inFlight, seats, this.now, windowMs)
+    )
+  }
+
   get now(): number {
     return this.#doors.clock.now()
   }
@@ -324,6 +341,7 @@ export class Endpoint implements EndpointView {
   #turn(before: Breaker, after: Breaker, model: string | undefined): Breaker {
     if (before.state === after.state) return after
     this.#doors.observer.breakerTurned(this.name, model, after.state)
+    if (after.state === 'admitting') this.#returning.begin(model ?? wholeServer, this.now)
     // Somebody may wait for exactly this rest to end.
     if (after.state === 'resting')
       this.#doors.clock.after(after.restUntilMs - this.now + 1, this.#doors.changed)
@@ -357,6 +375,7 @@ export class Endpoint implements EndpointView {
   /** It is back: perhaps started anew, with another number of slots. */
   returned(): void {
     for (const seats of this.#seats.values()) seats.unlearn()
+    this.#returning.begin(wholeServer, this.now)
   }
 }
 
@@ -438,6 +457,10 @@ export class ServedModel implements ModelView {
 
   get seatsUsed(): number {
     return this.#row.used
+  }
+
+  get heldBack(): boolean {
+    return this.#endpoint.heldBack(this)
   }
 
   get #row(): Seats {

@@ -31,6 +31,9 @@ const showsWaitingMax = 1_000
 /** A look that somebody waits for (an unknown model) is made at most this often. */
 const urgentEveryMs = 2_000
 
+/** However long a look took, so much of the interval passes before the next. */
+const pauseShareMin = 0.1
+
 /** Asks every endpoint on a beat of its own: is it there, what has it loaded, and now and then what is on its disk. */
 export class Prober implements Disposable {
   readonly #pool: Pool
@@ -120,17 +123,20 @@ export class Prober implements Disposable {
   async #turn(endpoint: Endpoint): Promise<void> {
     const beat = this.#beats.get(endpoint)
     if (!beat || this.#stopped) return
+    const startedMs = this.#doors.clock.now()
     const look = await this.#look(endpoint, beat)
     if (this.#stopped || this.#beats.get(endpoint) !== beat) return
     // Only what is seen on the beat turns its health: looks that clients cause would make `fall` a matter of moments.
     this.#heard(endpoint, look)
     if (this.#isGone(endpoint)) this.#beats.delete(endpoint)
-    else this.#wait(endpoint, beat)
+    else this.#wait(endpoint, beat, this.#doors.clock.now() - startedMs)
   }
 
-  #wait(endpoint: Endpoint, beat: Beat): void {
+  /** From the beginning of one look to that of the next: a server that says nothing is not found out any later. */
+  #wait(endpoint: Endpoint, beat: Beat, passedMs = 0): void {
     const { intervalMs, jitter } = this.#settings
-    beat.timer = this.#doors.clock.after(jittered(this.#doors.dice, intervalMs, jitter), () => {
+    const waitMs = jittered(this.#doors.dice, intervalMs, jitter) - passedMs
+    beat.timer = this.#doors.clock.after(Math.max(waitMs, intervalMs * pauseShareMin), () => {
       beat.timer = undefined
       void this.#turn(endpoint)
     })

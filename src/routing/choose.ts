@@ -27,7 +27,7 @@ export function choose(
   if (able.length === 0) return { kind: 'nobody', bars: barsOf(endpoints, need) }
   able = need.cloud ? listingFirst(able) : withRoomFor(able, need)
 
-  const free = need.seat ? able.filter(({ model }) => model?.seatFree) : able
+  const free = need.seat ? unhurried(able.filter(({ model }) => model?.seatFree)) : able
   const now = pick(free, need, turns, settings)
   if (now) return { kind: 'take', endpoint: now.endpoint.name, asTry: false }
 
@@ -36,6 +36,17 @@ export function choose(
   const tried = pick(beyond, need, turns, settings)
   if (tried) return { kind: 'take', endpoint: tried.endpoint.name, asTry: true }
   return { kind: 'wait' }
+}
+
+/**
+ * Who came back a moment ago steps behind the others once it has enough for now. Only behind those that could begin as
+ * soon: rather here than a load elsewhere, and rather here than nowhere.
+ */
+function unhurried(free: Candidate[]): Candidate[] {
+  if (!free.some(({ model }) => model?.heldBack)) return free
+  const isWarmElsewhere = free.some(({ model }) => model?.resident && !model.heldBack)
+  const first = free.filter(({ model }) => !model?.heldBack || (model.resident && !isWarmElsewhere))
+  return first.length > 0 ? first : free
 }
 
 function ableOf(endpoints: readonly EndpointView[], need: Need): Candidate[] {

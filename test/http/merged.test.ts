@@ -20,6 +20,7 @@ function poolOf(rows: readonly { digest: string; ready: boolean }[]): Pool {
     windowSize: 20,
     restMs: 1_000,
     restMsMax: 60_000,
+    slowStartMs: undefined,
   }
   const pool = new Pool(backends, {
     clock: realClock(),

@@ -14,6 +14,7 @@ export const breakerSettings: BreakerSettings = {
   windowSize: 10,
   restMs: 1_000,
   restMsMax: 8_000,
+  slowStartMs: 10_000,
 }
 
 /** Dice that always show the middle: nothing is jittered. */

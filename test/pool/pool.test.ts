@@ -4,7 +4,7 @@ import type { Outcome } from '../../src/core/outcome.ts'
 import type { Endpoint } from '../../src/pool/endpoint.ts'
 import type { Lease } from '../../src/pool/lease.ts'
 import { handClock } from '../help/clock.ts'
-import { backendOf, figuresOf, makeReady, poolOf, ps, tags } from './help.ts'
+import { backendOf, breakerSettings, figuresOf, makeReady, poolOf, ps, tags } from './help.ts'
 
 describe('a pool that is given its backends anew', () => {
   it('keeps who stays, with everything that is held there', () => {
@@ -57,7 +57,7 @@ describe('an endpoint that is taken out while something runs there', () => {
   it('is judged by the breaker of now, as everybody is', () => {
     const pool = poolOf([backendOf('a')])
     const a = pool.endpoint('a')!
-    pool.judgeBy({ failuresInRow: 1, failureShare: 1, windowSize: 9, restMs: 50, restMsMax: 50 })
+    pool.judgeBy({ ...breakerSettings, failuresInRow: 1 })
     a.judge('m:latest', { kind: 'unreachable', text: 'refused' }, 'bad')
     expect(a.admitting).toBe(false)
   })

@@ -115,6 +115,23 @@ describe('the probes', () => {
     expect(fleet.returned).toEqual(['a', 'a'])
   })
 
+  // A look that found nothing used to push the next one back by the time that it had waited: a frozen server was given
+  // up after nine seconds where three looks two seconds apart had been set.
+  it('keep their beat while a server says nothing', async () => {
+    let frozen = false
+    using fleet = fleetOf(['a'], async (question) => {
+      if (!frozen) return well(question)
+      const { promise, reject } = Promise.withResolvers<unknown>()
+      fleet.clock.after(settings.timeoutMs, () => reject(new Error('no answer within 500 ms')))
+      return await promise
+    })
+    await fleet.prober.start()
+    frozen = true
+    await fleet.pass(3_600)
+    expect(fleet.times('/api/ps')).toEqual([0, 1_000, 2_000, 3_000])
+    expect(fleet.turned.at(-1)).toBe('a away at 3500')
+  })
+
   it('list the models again before a backend that was away serves', async () => {
     let gone = false
     let names = ['m']

@@ -47,6 +47,7 @@ describe('the filters', () => {
 describe('a choice', () => {
   const busy = { m: { seatFree: false, seatsUsed: 1 } }
   const toTry = { m: { seatFree: false, seatToTry: true } }
+  const back = { m: { heldBack: true } }
   const sees = { m: { capabilities: new Set(['completion', 'vision']) } }
 
   it.each<[string, Readonly<Record<string, FakeEndpoint>>, Partial<Need>, string]>([
@@ -56,6 +57,38 @@ describe('a choice', () => {
       { a: toTry, b: { m: { resident: false } } },
       {},
       'b',
+    ],
+    ['steps round who came back and has enough for now', { a: back, b: { inFlight: 5 } }, {}, 'b'],
+    ['goes to who came back where nobody else has a seat', { a: back, b: busy }, {}, 'a'],
+    [
+      'goes to who came back rather than try a seat that may not be',
+      { a: back, b: toTry },
+      {},
+      'a',
+    ],
+    [
+      'goes to who came back where nobody else is, though the model must be loaded',
+      { a: { m: { ...back.m, resident: false } }, b: busy },
+      {},
+      'a',
+    ],
+    [
+      'goes to who came back rather than load the model elsewhere',
+      { a: back, b: { m: { resident: false } } },
+      {},
+      'a',
+    ],
+    [
+      'loads elsewhere rather than at who came back with enough to do',
+      { a: { m: { ...back.m, resident: false } }, b: { inFlight: 5, m: { resident: false } } },
+      {},
+      'b',
+    ],
+    [
+      'asks who came back what needs no seat',
+      { a: back, b: { inFlight: 5 } },
+      { seat: false },
+      'a',
     ],
     ['tries a seat where all known ones are taken', { a: busy, b: toTry }, {}, 'b?'],
     ['tries none beside a load', { a: { m: { ...toTry.m, resident: false } } }, {}, 'wait'],

@@ -18,6 +18,7 @@ export function endpointOf(name: string, { m, ...more }: FakeEndpoint = {}): End
     seatFree: true,
     seatToTry: false,
     seatsUsed: 0,
+    heldBack: false,
     ...m,
   }
   return {

@@ -308,6 +308,7 @@ describe('pool and queue, whatever happens in whatever order', () => {
     windowSize: 10,
     restMs: 1_003,
     restMsMax: 4_012,
+    slowStartMs: 3_000,
   }
   const models = [
     { name: 'm', digest: 'd', capabilities: ['completion'] },
