@@ -13,6 +13,7 @@ import { stateOf } from './http/status.ts'
 import type { Endpoint } from './pool/endpoint.ts'
 import { Pool } from './pool/pool.ts'
 import { Prober } from './pool/prober.ts'
+import { Addresses, type Resolve } from './proxy/addresses.ts'
 import { loadDoor, probeDoor } from './proxy/ask-backend.ts'
 import { BodyBudget } from './proxy/body.ts'
 import { Conformance, type Sighting } from './proxy/continuing/conformance.ts'
@@ -48,6 +49,8 @@ export interface AppDoors {
   readonly dice?: Dice
   /** Hears everything besides log and metrics; for tests. */
   readonly observer?: Partial<Observer>
+  /** How host names become addresses; the system's way unless given. */
+  readonly names?: { readonly resolve?: Resolve; readonly refreshMs?: number }
   readonly version?: string
   readonly demo?: boolean
   /** How long the start waits for the first looks; more where every backend is known to answer. */
@@ -119,9 +122,10 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
   }
   const general = lateWire(async () => {
     const { undiciWire } = await import('./proxy/undici-wire.ts')
-    return undiciWire(connecting, clock)
+    return undiciWire(connecting, clock, addresses)
   })
-  const wire = netWire(connecting, clock, general)
+  const addresses = new Addresses({ clock, noticed: observer.noticed, ...doors.names })
+  const wire = netWire(connecting, clock, general, addresses)
   const pool = new Pool(settings.backends, { clock, dice, observer, breaker: settings.breaker })
   const prober = new Prober(pool, settings.probes, {
     clock,
@@ -156,11 +160,11 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
   const refreshForUnknown = () => prober.refreshForUnknown()
   const ask = askInside({ server, clock })
   const setting = () => settings.embed.split
+  const speeds = new Speeds()
   const embed = new Late<EmbedSplitter>(async () => {
     const { EmbedSplitter } = await import('./split/embed/run.ts')
     return new EmbedSplitter({ ask, pool, clock, speeds, observer, setting })
   })
-  const speeds = new Speeds()
   const split: SplitDoors = {
     ask,
     pool,
@@ -173,14 +177,14 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     mustHave: (model, labels) => mustBeServed(model, labels, { pool, refreshForUnknown }),
   }
 
-  function isLoaded(endpoint: Endpoint, { canonical, runner }: Sighting): boolean {
-    return !loads.needed(endpoint, { name: { canonical, cloud: false }, runner })
-  }
-
   /** Under this name there may be another machine from now on. */
   function forgetMeasuresOf(backend: string): void {
     speeds.forget(backend)
     embed.now?.forget(backend)
+  }
+
+  function isLoaded(endpoint: Endpoint, { canonical, runner }: Sighting): boolean {
+    return !loads.needed(endpoint, { name: { canonical, cloud: false }, runner })
   }
 
   function snapshot(): MetricsSnapshot {
@@ -222,6 +226,7 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     // Another server under the name of one that is gone: what was measured there says nothing.
     for (const { name } of removed) forgetMeasuresOf(name)
     wire.keepOnly(settings.backends)
+    addresses.keepOnly(new Set(settings.backends.map(({ origin }) => new URL(origin).hostname)))
     prober.reconfigure(settings.probes)
     void prober.start()
   }
@@ -248,6 +253,7 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     )
     .catch(async (error: unknown) => {
       prober[Symbol.dispose]()
+      addresses.close()
       await wire.close()
       throw error
     })
@@ -281,6 +287,7 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     prepared[Symbol.dispose]()
     conformance.stop()
     prober[Symbol.dispose]()
+    addresses.close()
     await wire.close()
     log.close()
   }

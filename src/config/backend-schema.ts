@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { canonicalName, readModelName } from '../core/model-name.ts'
 import { readBackendUrl } from './backend-url.ts'
 import { report } from './fault.ts'
-import { list, positiveNumber, size, text, wholeNumber } from './kinds.ts'
+import { list, positiveNumber, size, text, wholeNumber, yesNo } from './kinds.ts'
 
 /** Beyond any server that exists; a typing error should not open the gates. */
 export const slotsMax = 10_000
@@ -103,6 +103,11 @@ export const backendSchema = z.strictObject(
     context: wholeNumber(1, 100_000_000)
       .optional()
       .describe('Tokens of context it gives a model that is not loaded yet; 4096 unless set.'),
+    insecure: yesNo()
+      .prefault(false)
+      .describe(
+        'For https: its certificate is not checked, so whoever is in between can read and answer.',
+      ),
   },
   {
     error: (issue) =>

@@ -84,6 +84,7 @@ function printableBackend(backend: Backend, secret: (words: string) => string) {
     ),
     memory: backend.memoryBytes === undefined ? undefined : bytes(backend.memoryBytes),
     context: backend.contextDefault,
+    insecure: backend.insecure,
   }
 }
 

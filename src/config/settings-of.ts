@@ -102,6 +102,7 @@ function backendOf(backend: CheckedBackend, name: string): Backend {
     headers: { ...login, ...Object.fromEntries(headers) },
     memoryBytes: backend.memory,
     contextDefault: backend.context,
+    insecure: backend.insecure,
   }
 }
 

@@ -19,6 +19,8 @@ export interface Backend {
   readonly memoryBytes: number | undefined
   /** Context length in tokens that this server gives a model that is not loaded; undefined: Ollama's smallest, 4096. */
   readonly contextDefault: number | undefined
+  /** Whoever answers there is believed to be it: its certificate is not looked at. */
+  readonly insecure: boolean
 }
 
 /** A server of which nothing is said but where it is. */
@@ -34,5 +36,6 @@ export function backendAt(name: string, origin: string): Backend {
     headers: {},
     memoryBytes: undefined,
     contextDefault: undefined,
+    insecure: false,
   }
 }

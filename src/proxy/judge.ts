@@ -74,6 +74,16 @@ function sayCode(code: string): string {
     case 'EMFILE':
     case 'ENFILE':
       return 'this process may open no more files'
+    case 'DEPTH_ZERO_SELF_SIGNED_CERT':
+    case 'SELF_SIGNED_CERT_IN_CHAIN':
+      return 'its certificate is signed by itself'
+    case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
+    case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
+      return 'its certificate is signed by nobody who is trusted here'
+    case 'CERT_HAS_EXPIRED':
+      return 'its certificate has expired'
+    case 'ERR_TLS_CERT_ALTNAME_INVALID':
+      return 'its certificate is for another name'
     case 'ECONNRESET':
     case 'EPIPE':
     case 'UND_ERR_SOCKET':

@@ -2,13 +2,18 @@ import type { Readable } from 'node:stream'
 import { buildConnector, Client, type Dispatcher, Pool } from 'undici'
 import type { Backend } from '../core/backend.ts'
 import type { Clock } from '../core/clock.ts'
+import type { Addresses } from './addresses.ts'
 import { raceMsMax, SocketTrouble, type Wire, type WireCall, type WireListener } from './wire.ts'
 
 /**
  * undici's dispatch, one pool of connections for each backend: no pipelining (a lost neighbour must not take another
  * exchange along), no limit on connections (seats are the limit), none of its timers (a model may load for minutes).
  */
-export function undiciWire(settings: { readonly connectMs: number }, clock: Clock): Wire {
+export function undiciWire(
+  settings: { readonly connectMs: number },
+  clock: Clock,
+  addresses: Addresses,
+): Wire {
   const pools = new Map<string, Pool>()
   /** Clients of one request each. */
   const singles = new Set<Client>()
@@ -16,21 +21,31 @@ export function undiciWire(settings: { readonly connectMs: number }, clock: Cloc
   const readBefore = new WeakMap<object, number>()
 
   // A connector has its limit from its making, and remembers TLS sessions: a new one only when a reload changed it.
-  const connectorOf = (connectMs: number) => ({
+  const connectorOf = (connectMs: number, insecure: boolean) => ({
     connectMs,
-    connect: buildConnector({ timeout: connectMs, allowH2: false }),
+    connect: buildConnector({
+      timeout: connectMs,
+      allowH2: false,
+      autoSelectFamily: true,
+      lookup: addresses.lookup,
+      // Said either way, or a variable of the environment could switch it off for everybody.
+      rejectUnauthorized: !insecure,
+    }),
   })
-  let plain = connectorOf(settings.connectMs)
-  const connect: buildConnector.connector = (options, callback) => {
-    if (plain.connectMs !== settings.connectMs) plain = connectorOf(settings.connectMs)
-    plain.connect(options, (...result) => {
-      const [, socket] = result
-      if (socket) {
-        socket.setNoDelay(true)
-        socket.once('error', (error) => readBefore.set(error, socket.bytesRead))
-      }
-      callback(...result)
-    })
+  const connectOf = (insecure: boolean): buildConnector.connector => {
+    let made = connectorOf(settings.connectMs, insecure)
+    return (options, callback) => {
+      if (made.connectMs !== settings.connectMs) made = connectorOf(settings.connectMs, insecure)
+      made.connect(options, (...result) => {
+        const [, socket] = result
+        if (socket) {
+          socket.setNoDelay(true)
+          socket.once('error', (error) => readBefore.set(error, socket.bytesRead))
+          if (socket.remoteAddress) addresses.reached(options.hostname, socket.remoteAddress)
+        }
+        callback(...result)
+      })
+    }
   }
   const options = {
     pipelining: 1,
@@ -39,21 +54,33 @@ export function undiciWire(settings: { readonly connectMs: number }, clock: Cloc
     // Ollama never closes an idle connection; 30 s spares the handshake of a busy fleet and no more.
     keepAliveTimeout: 30_000,
     allowH2: false,
-    connect,
   }
+  const checking = { ...options, connect: connectOf(false) }
+  const trusting = { ...options, connect: connectOf(true) }
+  const optionsOf = ({ insecure }: Backend) => (insecure ? trusting : checking)
 
   const poolOf = (backend: Backend): Pool => {
-    let pool = pools.get(backend.origin)
+    const key = keyOf(backend)
+    let pool = pools.get(key)
     if (!pool) {
-      pool = new Pool(backend.origin, { ...options, connections: null })
-      pools.set(backend.origin, pool)
+      pool = new Pool(backend.origin, { ...optionsOf(backend), connections: null })
+      pools.set(key, pool)
     }
     return pool
   }
 
+  /** Waits for running answers by itself; nobody waits for it. */
+  const retire = (key: string, pool: Pool) => {
+    pools.delete(key)
+    void pool.close()
+  }
+  addresses.onLeft((host) => {
+    for (const [key, pool] of pools) if (hostIn(key) === host) retire(key, pool)
+  })
+
   /** Closes by itself when the request that is dispatched on it has ended. */
   const single = (backend: Backend): Client => {
-    const client = new Client(backend.origin, options)
+    const client = new Client(backend.origin, optionsOf(backend))
     singles.add(client)
     return client
   }
@@ -83,17 +110,12 @@ export function undiciWire(settings: { readonly connectMs: number }, clock: Cloc
       return call
     },
     stats(backend) {
-      const stats = pools.get(backend.origin)?.stats
+      const stats = pools.get(keyOf(backend))?.stats
       return { open: stats?.connected ?? 0, idle: stats?.free ?? 0 }
     },
     keepOnly(backends) {
-      const origins = new Set(backends.map((backend) => backend.origin))
-      for (const [origin, pool] of pools)
-        if (!origins.has(origin)) {
-          pools.delete(origin)
-          // Waits for running answers by itself; nobody waits for it.
-          void pool.close()
-        }
+      const keys = new Set(backends.map(keyOf))
+      for (const [key, pool] of pools) if (!keys.has(key)) retire(key, pool)
     },
     async close() {
       await Promise.all([...pools.values(), ...singles].map((each) => each.destroy()))
@@ -102,6 +124,11 @@ export function undiciWire(settings: { readonly connectMs: number }, clock: Cloc
     },
   }
 }
+
+/** A connection whose certificate nobody looked at is never used where it counts. */
+const keyOf = ({ origin, insecure }: Backend) => (insecure ? `${origin}#insecure` : origin)
+
+const hostIn = (key: string) => new URL(key).hostname
 
 class UndiciCall implements Dispatcher.DispatchHandler, WireCall {
   readonly #listener: WireListener

@@ -47,6 +47,7 @@ describe('readConfig', () => {
         headers: { 'x-key': 'abc' },
         memoryBytes: 24 * 2 ** 30,
         contextDefault: 8192,
+        insecure: false,
       },
     ])
   })

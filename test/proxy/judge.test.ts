@@ -25,6 +25,16 @@ describe('an error of the wire', () => {
       expect(judgeError(trouble(code, { sent: false }), false).kind).toBe('unreachable')
   })
 
+  it.each([
+    ['DEPTH_ZERO_SELF_SIGNED_CERT', 'its certificate is signed by itself'],
+    ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'its certificate is signed by nobody who is trusted here'],
+    ['CERT_HAS_EXPIRED', 'its certificate has expired'],
+    ['ERR_TLS_CERT_ALTNAME_INVALID', 'its certificate is for another name'],
+    ['EAI_AGAIN', 'its name does not resolve'],
+  ])('says in words what %s means', (code, text) => {
+    expect(judgeError(trouble(code, { sent: false }), false)).toEqual({ kind: 'unreachable', text })
+  })
+
   it('after it was sent is a connection that broke off', () => {
     expect(judgeError(trouble('ECONNRESET'), false)).toEqual({
       kind: 'brokeOff',

@@ -3,8 +3,10 @@ import type { AddressInfo } from 'node:net'
 import { expect, it } from 'vitest'
 import { backendAt } from '../../src/core/backend.ts'
 import { realClock } from '../../src/core/clock.ts'
+import { Addresses } from '../../src/proxy/addresses.ts'
 import { lateWire } from '../../src/proxy/late-wire.ts'
 import { netWire } from '../../src/proxy/net-wire/net-wire.ts'
+import { handClock } from '../help/clock.ts'
 import { until } from '../help/until.ts'
 
 // A head that can not be sent once cost a connection: it was taken from the idle ones before the head was checked, and
@@ -14,7 +16,8 @@ it('keeps its idle connection when a request can not be written', async () => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const backend = backendAt('a', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
   const nothingElse = lateWire(() => Promise.reject(new Error('not wanted here')))
-  const wire = netWire({ connectMs: 2_000 }, realClock(), nothingElse)
+  const clock = realClock()
+  const wire = netWire({ connectMs: 2_000 }, clock, nothingElse, new Addresses({ clock }))
   const listener = { head() {}, data() {}, ended() {}, failed() {} }
   const send = (headers: string[]) =>
     wire.send(backend, { method: 'GET', path: '/p', headers, body: undefined }, listener)
@@ -24,6 +27,37 @@ it('keeps its idle connection when a request can not be written', async () => {
   expect(() => send(['Host', 'x', 'X-Bad', 'a\r\nb: c'])).toThrow('line break')
   expect(wire.stats(backend)).toEqual({ open: 1, idle: 1 })
 
+  await wire.close()
+  await new Promise((resolve) => server.close(resolve))
+})
+
+it('closes at once what nobody uses when the name of the server has another address', async () => {
+  const server = createServer((_request, response) => response.end('x'))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const backend = backendAt('a', `http://den.test:${port}`)
+  const nothingElse = lateWire(() => Promise.reject(new Error('not wanted here')))
+  const time = handClock()
+  let address = '127.0.0.1'
+  const addresses = new Addresses({
+    clock: time,
+    resolve: async () => [{ address, family: 4 }],
+    refreshMs: 5_000,
+  })
+  const wire = netWire({ connectMs: 2_000 }, realClock(), nothingElse, addresses)
+  const listener = { head() {}, data() {}, ended() {}, failed() {} }
+  const request = { method: 'GET', path: '/', headers: ['Host', 'den.test'], body: undefined }
+  for (let each = 0; each < 3; each++) wire.send(backend, request, listener)
+  await until(() => wire.stats(backend).idle === 3, 2_000)
+  time.pass(5_000)
+  await new Promise((resolve) => void setImmediate(resolve))
+  expect(wire.stats(backend)).toEqual({ open: 3, idle: 3 })
+  address = '127.0.0.2'
+  time.pass(5_000)
+  await new Promise((resolve) => void setImmediate(resolve))
+  expect(wire.stats(backend)).toEqual({ open: 0, idle: 0 })
+
+  addresses.close()
   await wire.close()
   await new Promise((resolve) => server.close(resolve))
 })

@@ -1,8 +1,16 @@
+import { realClock } from '../../src/core/clock.ts'
+import { Addresses } from '../../src/proxy/addresses.ts'
 import { lateWire } from '../../src/proxy/late-wire.ts'
 import { netWire } from '../../src/proxy/net-wire/net-wire.ts'
 import { undiciWire } from '../../src/proxy/undici-wire.ts'
 import { wireSuite } from '../suites/wire.suite.ts'
 
-wireSuite('undiciWire', undiciWire)
-wireSuite('netWire', (settings, clock) => netWire(settings, clock, undiciWire(settings, clock)))
-wireSuite('lateWire', (settings, clock) => lateWire(async () => undiciWire(settings, clock)))
+const addresses = new Addresses({ clock: realClock() })
+
+wireSuite('undiciWire', (settings, clock) => undiciWire(settings, clock, addresses))
+wireSuite('netWire', (settings, clock) =>
+  netWire(settings, clock, undiciWire(settings, clock, addresses), addresses),
+)
+wireSuite('lateWire', (settings, clock) =>
+  lateWire(async () => undiciWire(settings, clock, addresses)),
+)

@@ -1,4 +1,4 @@
-import { connect, type Socket } from 'node:net'
+import { connect, type LookupFunction, type Socket } from 'node:net'
 import type { Clock } from '../../core/clock.ts'
 import { raceMsMax, SocketTrouble, type WireCall, type WireListener } from '../wire.ts'
 import { ChunkedBody } from './chunked-body.ts'
@@ -13,6 +13,10 @@ export interface ConnectionDoors {
   /** The answer has ended and the connection can carry another request. */
   readonly free: (connection: Connection) => void
   readonly gone: (connection: Connection) => void
+  /** How names become addresses. */
+  readonly lookup: LookupFunction
+  /** It stands, with the server's address at its other end. */
+  readonly stands: (connection: Connection, address: string) => void
 }
 
 /** One TCP connection to a backend, one request at a time, HTTP/1.1 written and read by hand. */
@@ -25,6 +29,8 @@ export class Connection {
   #limit: Disposable | undefined
   /** When it became idle, on the clock's `now`. */
   idleSinceMs = 0
+  /** The server has moved: not used again once its answer has ended. */
+  isLeft = false
 
   constructor(address: { host: string; port: number }, readInto: Buffer, doors: ConnectionDoors) {
     this.#doors = doors
@@ -32,6 +38,7 @@ export class Connection {
       ...address,
       noDelay: true,
       autoSelectFamily: true,
+      lookup: doors.lookup,
       onread: {
         // One buffer for all: what is kept is copied out, so nothing is allocated for what is not.
         buffer: readInto,
@@ -50,11 +57,17 @@ export class Connection {
       .on('connect', () => {
         this.#connected = true
         this.#limit?.[Symbol.dispose]()
+        doors.stands(this, this.address ?? '')
         this.#call?.connected()
       })
       .on('error', (error) => this.#lost(error))
       .on('end', () => this.#ended())
       .on('close', () => this.#lost(closed()))
+  }
+
+  /** Of the server; undefined until the connection stands. */
+  get address(): string | undefined {
+    return this.#socket.remoteAddress
   }
 
   /** Sends a request; the connection must be idle or new. */

@@ -1,5 +1,7 @@
+import { isIP } from 'node:net'
 import type { Backend } from '../../core/backend.ts'
 import type { Clock } from '../../core/clock.ts'
+import type { Addresses } from '../addresses.ts'
 import type { Wire, WireRequest } from '../wire.ts'
 import { Connection } from './connection.ts'
 
@@ -16,6 +18,7 @@ export function netWire(
   settings: { readonly connectMs: number },
   clock: Clock,
   otherwise: Wire,
+  addresses: Addresses,
 ): Wire {
   const places = new Map<string, Place>()
   const readInto = Buffer.allocUnsafe(readBytes)
@@ -23,11 +26,14 @@ export function netWire(
   const placeOf = (origin: string): Place => {
     let place = places.get(origin)
     if (!place) {
-      place = new Place(origin, settings, clock, readInto)
+      place = new Place(origin, settings, clock, readInto, addresses)
       places.set(origin, place)
     }
     return place
   }
+  addresses.onLeft((host) => {
+    for (const place of places.values()) if (place.host === host) place.moved()
+  })
 
   return {
     send(backend, request, listener) {
@@ -80,11 +86,14 @@ function isPlain({ origin }: Backend, { body, fresh }: WireRequest): boolean {
 class Place {
   readonly all = new Set<Connection>()
   readonly idle: Connection[] = []
-  readonly #address: { host: string; port: number }
+  readonly host: string
+  readonly #port: number
   /** Asked for each connection: a reload may change it. */
   readonly #settings: { readonly connectMs: number }
   readonly #clock: Clock
   readonly #readInto: Buffer
+  readonly #addresses: Addresses
+  readonly #isNamed: boolean
   #sweep: Disposable | undefined
   #retired = false
 
@@ -93,9 +102,13 @@ class Place {
     settings: { readonly connectMs: number },
     clock: Clock,
     readInto: Buffer,
+    addresses: Addresses,
   ) {
     const { hostname, port } = new URL(origin)
-    this.#address = { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) || 80 }
+    this.host = hostname.replace(/^\[|\]$/g, '')
+    this.#port = Number(port) || 80
+    this.#isNamed = isIP(this.host) === 0
+    this.#addresses = addresses
     this.#settings = settings
     this.#clock = clock
     this.#readInto = readInto
@@ -104,11 +117,12 @@ class Place {
   take(): Connection {
     const idle = this.idle.pop()
     if (idle) return idle
-    const connection = new Connection(this.#address, this.#readInto, {
+    const address = { host: this.host, port: this.#port }
+    const connection = new Connection(address, this.#readInto, {
       clock: this.#clock,
       connectMs: this.#settings.connectMs,
       free: (each) => {
-        if (this.#retired) return each.destroy()
+        if (this.#retired || each.isLeft) return each.destroy()
         this.idle.push(each)
         this.#sweepLater()
       },
@@ -116,6 +130,12 @@ class Place {
         this.all.delete(each)
         const index = this.idle.lastIndexOf(each)
         if (index >= 0) this.idle.splice(index, 1)
+      },
+      lookup: this.#addresses.lookup,
+      stands: (each, address) => {
+        if (!this.#isNamed) return
+        this.#addresses.reached(this.host, address)
+        each.isLeft = !this.#addresses.has(this.host, address)
       },
     })
     this.all.add(connection)
@@ -126,6 +146,15 @@ class Place {
   retire(): void {
     this.#retired = true
     for (const connection of [...this.idle]) connection.destroy()
+  }
+
+  /** The server has another address now: what runs ends where it is, and whatever comes goes to the new one. */
+  moved(): void {
+    for (const connection of this.all) {
+      const { address } = connection
+      connection.isLeft = address !== undefined && !this.#addresses.has(this.host, address)
+    }
+    for (const connection of [...this.idle]) if (connection.isLeft) connection.destroy()
   }
 
   /** One timer for all of them. */
