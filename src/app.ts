@@ -235,7 +235,8 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
   const firstLooks = prober.start()
   const looked = (ms: number) =>
     Promise.race([firstLooks, new Promise<void>((resolve) => void setTimeout(resolve, ms).unref())])
-  const inside = { server, manager, commands, bodies, split, embed, version }
+  const { lookup } = addresses
+  const inside = { server, manager, commands, bodies, split, embed, lookup, version }
   const listener = await findThese(doors.inherited?.otherFinds ?? [], pool, clock)
     .then(() =>
       listen(

@@ -1,3 +1,4 @@
+import type { LookupFunction } from 'node:net'
 import type { Reloaded } from '../config/in-force.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Late } from '../core/late.ts'
@@ -26,6 +27,8 @@ export interface HttpDoors {
   readonly bodies: BodyBudget
   readonly split: SplitDoors
   readonly embed: Late<EmbedSplitter>
+  /** How the names of backends become addresses. */
+  readonly lookup: LookupFunction
   readonly clock: Clock
   readonly observer: Observer
   /** The name of this proxy in Via; a request that carries it has come round in a loop. */

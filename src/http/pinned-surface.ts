@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Agent, Dispatcher } from 'undici'
+import type { Backend } from '../core/backend.ts'
 import { Failure } from '../core/failure.ts'
 import type { Endpoint } from '../pool/endpoint.ts'
 import type { HttpDoors } from './doors.ts'
@@ -16,14 +17,22 @@ export async function pinnedSurface(app: FastifyInstance, doors: HttpDoors): Pro
     import('@fastify/http-proxy'),
     import('undici'),
   ])
-  const agent = new undici.Agent({
-    connect: { rejectUnauthorized: true, timeout: doors.settings.timeouts.connectMs },
-    // A pull through here takes as long as it takes.
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    allowH2: false,
+  const agentFor = (insecure: boolean) =>
+    new undici.Agent({
+      connect: {
+        rejectUnauthorized: !insecure,
+        timeout: doors.settings.timeouts.connectMs,
+        lookup: doors.lookup,
+      },
+      // A pull through here takes as long as it takes.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      allowH2: false,
+    })
+  const agents = { checking: agentFor(false), trusting: agentFor(true) }
+  app.addHook('onClose', async () => {
+    await Promise.all([agents.checking.destroy(), agents.trusting.destroy()])
   })
-  app.addHook('onClose', () => agent.destroy())
 
   const endpointOf = (request: FastifyRequest): Endpoint => {
     const { name } = request.params as { name: string }
@@ -44,7 +53,7 @@ export async function pinnedSurface(app: FastifyInstance, doors: HttpDoors): Pro
       return url.replace(/^\/backends\/[^/?]+/, (own) => own + pathPrefix)
     },
     // The plugin's types know undici 7; what it uses of a dispatcher is the same in 8.
-    undici: leaves.dispatcher(agent) as never,
+    undici: leaves.dispatcher(agents) as never,
     preHandler: (request, reply, done) => {
       try {
         requireAdmin(request, doors)
@@ -64,7 +73,11 @@ export async function pinnedSurface(app: FastifyInstance, doors: HttpDoors): Pro
       rewriteRequestHeaders: (request, headers) => {
         const { backend } = endpointOf(request as FastifyRequest)
         const own = { ...backend.headers, via: `1.1 ${doors.hop}` }
-        return { ...forBackend(headers), ...own, ...leaves.mark(request as FastifyRequest) }
+        return {
+          ...forBackend(headers),
+          ...own,
+          ...leaves.mark(request as FastifyRequest, backend),
+        }
       },
       onError: (reply, { error }) => {
         const cause = (error as { cause?: { code?: string } }).cause
@@ -82,11 +95,12 @@ const markName = 'x-chasqui-leave'
 
 /**
  * The plugin does not hear of a client that leaves before the answer begins, and the backend would work on for nobody.
- * So each request carries a mark as far as our dispatcher, which knows by it whose leaving ends the call.
+ * So each request carries a mark as far as our dispatcher, which knows by it whose leaving ends the call, and whether
+ * the backend's certificate is looked at.
  */
 class Leaves {
   readonly #signals = new WeakMap<FastifyRequest, AbortSignal>()
-  readonly #marked = new Map<string, AbortSignal>()
+  readonly #marked = new Map<string, { signal: AbortSignal; insecure: boolean }>()
   #count = 0
 
   watch(request: FastifyRequest, reply: FastifyReply): void {
@@ -97,19 +111,20 @@ class Leaves {
     })
   }
 
-  mark(request: FastifyRequest): Headers {
+  mark(request: FastifyRequest, { insecure }: Backend): Headers {
     const signal = this.#signals.get(request)
     if (!signal) return {}
     const mark = String(++this.#count)
-    this.#marked.set(mark, signal)
+    this.#marked.set(mark, { signal, insecure })
     return { [markName]: mark }
   }
 
-  dispatcher(agent: Agent): Pick<Agent, 'request'> {
+  dispatcher(agents: { checking: Agent; trusting: Agent }): Pick<Agent, 'request'> {
     const send = (options: Dispatcher.RequestOptions, done: RequestDone) => {
       const { [markName]: mark = '', ...headers } = options.headers as Record<string, string>
-      const signal = this.#marked.get(mark) ?? null
+      const { signal = null, insecure = false } = this.#marked.get(mark) ?? {}
       this.#marked.delete(mark)
+      const agent = insecure ? agents.trusting : agents.checking
       agent.request({ ...options, headers, signal }, done)
     }
     return { request: send as Agent['request'] }

@@ -135,7 +135,6 @@ class Attempt implements WireListener, AttemptUnderWay {
     }
     this.#lease.onAway = givenUp
     this.#exchange.attempt = this
-    this.#watch('firstByte')
     this.#call = this.#doors.wire.send(
       backend,
       {
@@ -148,6 +147,11 @@ class Attempt implements WireListener, AttemptUnderWay {
       this,
     )
     if (this.#over) this.#call.abort()
+  }
+
+  /** Until here it was the limit for connecting that counted. */
+  sent(): void {
+    if (!this.#over) this.#watch('firstByte')
   }
 
   head(status: number, rawHeaders: readonly string[]): void {

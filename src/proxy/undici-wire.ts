@@ -149,6 +149,7 @@ class UndiciCall implements Dispatcher.DispatchHandler, WireCall {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
     this.#sentMs = this.#clock.now()
+    if (!this.#over) this.#listener.sent?.()
     // The client left while the connection was still being made: nothing has been sent, nothing will be.
     if (this.#over) controller.abort(new Error('not wanted any more'))
   }

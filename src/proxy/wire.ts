@@ -15,6 +15,8 @@ export interface WireRequest {
 
 /** Who hears what comes back. Exactly one of `ended` and `failed` is called, last. */
 export interface WireListener {
+  /** The connection stands, and the request is on its way. */
+  sent?(): void
   head(status: number, rawHeaders: readonly string[]): void
   data(chunk: Buffer): void
   ended(): void

@@ -68,6 +68,12 @@ describe('a backend behind TLS', () => {
       asked.add(answer.headers['x-chasqui-backend'])
     }
     expect([...asked].sort()).toEqual(['good', 'let-off'])
+    // The operator's own way to one of them keeps to the same.
+    const pinned = async (name: string) =>
+      (await fetch(`${proxy.url}/backends/${name}/api/version`)).status
+    expect(await pinned('good')).toBe(200)
+    expect(await pinned('let-off')).toBe(200)
+    for (const [name] of bad) expect(await pinned(name)).toBe(502)
     // Nobody has said a word to those that may be somebody else.
     expect([selfSigned, otherName, expired].map(({ taken }) => taken())).toEqual([0, 0, 0])
   })

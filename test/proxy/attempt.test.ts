@@ -128,11 +128,16 @@ describe('an attempt', () => {
     const config = 'timeouts: { first_byte: 60s, idle: 10s }'
     const silent = attemptOf({ config })
     const waiting = silent.start()
+    // The wire has a limit of its own for connecting.
+    silent.clock.pass(60_000)
+    expect(await soFar(waiting)).toBe('running')
+    silent.hears().sent?.()
     silent.clock.pass(60_000)
     expect(await waiting).toMatchObject({ kind: 'timedOut', limit: 'firstByte' })
 
     const { clock, start, hears } = attemptOf({ config })
     const running = start()
+    hears().sent?.()
     clock.pass(59_000)
     hears().head(200, ndjson)
     for (let each = 0; each < 5; each++) {

@@ -8,6 +8,8 @@ import type { Wire, WireCall } from '../../src/proxy/wire.ts'
 import { until } from '../help/until.ts'
 
 interface Heard {
+  /** What was heard, in order, each once. */
+  order: string[]
   status: number
   rawHeaders: readonly string[]
   body: string
@@ -58,7 +60,7 @@ export function wireSuite(
       more: { method?: string; body?: string } = {},
     ): { heard: Heard; call: WireCall; over: Promise<Heard> } {
       wire ??= make({ connectMs: 2_000 }, realClock())
-      const heard: Heard = { status: 0, rawHeaders: [], body: '', end: undefined }
+      const heard: Heard = { order: [], status: 0, rawHeaders: [], body: '', end: undefined }
       const { promise, resolve } = Promise.withResolvers<Heard>()
       const body = more.body === undefined ? undefined : Buffer.from(more.body)
       const headers = ['Host', 'x', ...(body ? ['Content-Length', String(body.length)] : [])]
@@ -66,7 +68,11 @@ export function wireSuite(
         backend,
         { method: more.method ?? 'GET', path: '/p?q=1', headers, body },
         {
+          sent() {
+            heard.order.push('sent')
+          },
           head(status, rawHeaders) {
+            heard.order.push('head')
             heard.status = status
             heard.rawHeaders = rawHeaders
           },
@@ -101,6 +107,7 @@ export function wireSuite(
       })
       const heard = await ask(backend, { method: 'POST', body: '{"a": 1}' }).over
       expect(heard).toMatchObject({ status: 200, body: 'hello', end: 'ended' })
+      expect(heard.order).toEqual(['sent', 'head'])
       expect(heard.rawHeaders).toEqual(['X-Odd-Case', 'yes', 'Content-Length', '5'])
       expect(request.startsWith('POST /p?q=1 HTTP/1.1\r\n')).toBe(true)
       expect(request.match(/content-length/gi)).toHaveLength(1)

@@ -192,6 +192,7 @@ class Call implements WireCall {
   /** The connection stands: from here on the backend may have heard of it. */
   connected(): void {
     this.#sentMs = this.#clock.now()
+    this.#listener.sent?.()
   }
 
   /** Takes what came; gives back how many bytes are left over once the answer is whole. */
