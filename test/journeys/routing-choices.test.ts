@@ -70,7 +70,7 @@ describe('requests', () => {
 
   it('leave a drained backend alone, while what runs there ends, and come back', async () => {
     await using fleet = await startCalmFleet({
-      simulators: [{ ...short, answerTokens: 150, decodeTokensPerSecond: 500 }, short],
+      simulators: [{ ...short, answerTokens: 700, decodeTokensPerSecond: 500 }, short],
     })
     const { pool } = fleet.app
     const [a] = pool.endpoints
