@@ -1,4 +1,5 @@
 /** `npm run bench` lists the benches; `npm run bench NAME` runs one, `npm run bench all` every one. */
+import { faults, usage as faultsUsage } from './faults.ts'
 import { overhead, usage as overheadUsage } from './overhead.ts'
 import { UsageError } from './plan.ts'
 import { split, usage as splitUsage } from './split.ts'
@@ -19,6 +20,11 @@ const benches: Readonly<Record<string, Bench>> = {
     about: 'how near one large request over many servers comes to the best that they could do',
     usage: splitUsage,
     run: split,
+  },
+  faults: {
+    about: 'what clients get when backends die, hang and lie, beside nginx and HAProxy',
+    usage: faultsUsage,
+    run: faults,
   },
 }
 

@@ -20,6 +20,8 @@ export interface Child extends AsyncDisposable {
   finished(limitMs: number): Promise<string>
   /** Sends a message by IPC and takes the next one as the answer. */
   ask<Answer>(message: object, limitMs: number): Promise<Answer>
+  /** How often these words stand in what it said on stderr, as far as that is kept. */
+  said(words: string): number
   /** The last that it said, for a person who wonders why it failed. */
   lastWords(): string
 }
@@ -91,6 +93,7 @@ export async function start(command: Command, cpu?: number, ipc = false): Promis
       return alive()
     },
     lastWords,
+    said: (words) => err.split(words).length - 1,
     line: (beginning, limitMs) =>
       orEnd(limitMs, (done) => {
         const look = () => {
