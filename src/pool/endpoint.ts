@@ -12,6 +12,7 @@ import { admits, type Breaker, breakerAfter, breakerEntered, freshBreaker } from
 import type { ModelInMemory, ModelOnDisk } from './catalogue.ts'
 import { freshHealth, type Health } from './health.ts'
 import { Lease } from './lease.ts'
+import { Losses } from './losses.ts'
 import { type Seat, Seats } from './seats.ts'
 import { Returning, wholeServer } from './slow-start.ts'
 
@@ -41,6 +42,7 @@ export class Endpoint implements EndpointView {
   readonly tokensPerSecond = new Ewma(0.2)
   readonly firstByteMs = new Ewma(0.2)
   readonly leases = new Roster<Lease>()
+  readonly losses = new Losses()
   /** Names whose deletion this backend missed: not shown any more, and deleted on its return. */
   readonly owedDeletes = new Set<string>()
 

@@ -3,6 +3,7 @@ import type { Continued, Figures } from '../core/observer.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Rostered } from '../core/roster.ts'
 import type { Endpoint } from '../pool/endpoint.ts'
+import type { Losses } from '../pool/losses.ts'
 import type { Priority } from '../routing/line.ts'
 import type { Need } from '../routing/need.ts'
 import type { Answer } from './answer.ts'
@@ -43,6 +44,12 @@ export interface AttemptUnderWay {
   end(outcome: Outcome): void
 }
 
+interface Death {
+  /** Of the endpoint; undefined: the server lives and said that its runner died. */
+  readonly losses: Losses | undefined
+  readonly atMs: number
+}
+
 /** Who ended an exchange before its answer did: the client by leaving, its deadline, or the stop of the proxy. */
 type EndedBy = 'client' | 'deadline' | 'stop'
 
@@ -62,8 +69,7 @@ export class Exchange implements Rostered {
   #tried: Set<string> | undefined
   /** Among those that run. */
   place = -1
-  /** Runners that died under it. */
-  deaths = 0
+  #deaths: Death[] | undefined
   waitMs = 0
   firstByteMs: number | undefined
   /** When it got its last seat, on the clock's `now`. */
@@ -109,6 +115,20 @@ export class Exchange implements Rostered {
   forget(act: () => void): void {
     const at = this.#enders?.indexOf(act) ?? -1
     if (at >= 0) this.#enders!.splice(at, 1)
+  }
+
+  /** A runner died under it there: a connection was lost, or the server said so. */
+  died({ losses, now }: Endpoint, outcome: Outcome): void {
+    this.#deaths ??= []
+    const isLoss = outcome.kind === 'brokeOff'
+    if (isLoss) losses.add(now)
+    this.#deaths.push({ losses: isLoss ? losses : undefined, atMs: now })
+  }
+
+  /** Those for which it may be to blame: where others were lost in the same moment the host went, for all of them. */
+  get deaths(): number {
+    if (!this.#deaths) return 0
+    return this.#deaths.filter(({ losses, atMs }) => !losses?.inCompany(atMs)).length
   }
 
   /** Endpoints that have failed it already. */

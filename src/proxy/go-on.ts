@@ -1,6 +1,6 @@
 import { Failure } from '../core/failure.ts'
 import type { Continued } from '../core/observer.ts'
-import type { Outcome } from '../core/outcome.ts'
+import { isDeath, type Outcome } from '../core/outcome.ts'
 import {
   type Continuing,
   type Emitted,
@@ -263,6 +263,7 @@ export class GoingOn {
     this.#exchange.attempts.push({ backend: lease.endpoint.name, outcome: told })
     lease.settle(outcome, { figures: undefined, firstByteMs: undefined, forgiven: false })
     if (outcome.kind === 'answered') return undefined
+    if (isDeath(told)) this.#exchange.died(lease.endpoint, told)
     this.#exchange.hasTried(lease.endpoint)
     if (outcome.kind === 'clientLeft') return undefined
     // Where nobody was there, no prompt was read for nothing: several may have gone at once.

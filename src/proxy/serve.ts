@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.ts'
+import { type Clock, sleep } from '../core/clock.ts'
 import { Failure } from '../core/failure.ts'
 import { Late } from '../core/late.ts'
 import type { Continued, Ending, Observer } from '../core/observer.ts'
@@ -165,7 +165,7 @@ export class Server {
           exchange.attempts.push({ backend: lease.endpoint.name, outcome })
           // No prompt has ever killed a load.
           const death = !stillborn && isDeath(outcome) && asked.ask.repeatable
-          if (death) exchange.deaths++
+          if (death) exchange.died(lease.endpoint, outcome)
           lease.settle(outcome, {
             figures: exchange.figures,
             firstByteMs: answer.firstByteAfter(takenMs),
@@ -177,19 +177,19 @@ export class Server {
             break
           }
           if (death) {
-            if (exchange.deaths >= deathsMax) {
+            if (await this.#isKiller(exchange)) {
               suspected = undefined
               await this.#poison.ban(model, asked.body, clock.now())
               if (!answer.started) throw poisoned()
               break
             }
+            blame()
             suspected = { endpoint: lease.endpoint, outcome }
           }
           if (outcome.kind === 'refused' && outcome.why === 'noModel')
             this.#forget(lease.endpoint, model)
           if (!this.#mayTryAgain(exchange, answer, outcome)) break
-          if (!(outcome.kind === 'brokeOff' && outcome.reusedSocket))
-            exchange.hasTried(lease.endpoint)
+          if (!isRace(outcome)) exchange.hasTried(lease.endpoint)
           observer.retried(lease.endpoint.name, outcome.kind)
         } finally {
           lease[Symbol.dispose]()
@@ -213,11 +213,18 @@ export class Server {
     if (await going.run(last.outcome)) return true
     answer.endsBecause(going.why, going.code)
     // Whoever went on with it died as well: the request is held to be the killer, as it is before the first byte.
-    const deaths = exchange.attempts.filter(({ outcome }) => isDeath(outcome)).length
     const { ask, body } = exchange.asked
-    if (deaths >= deathsMax)
+    if (await this.#isKiller(exchange))
       await this.#poison.ban(ask.name.canonical, body, this.#doors.clock.now())
     return false
+  }
+
+  /** Two runners died under it, and nothing else did in the same moments. */
+  async #isKiller(exchange: Exchange): Promise<boolean> {
+    if (exchange.deaths < deathsMax) return false
+    // Those that a dying host takes along are heard of one after another.
+    await sleep(this.#doors.clock, hearAllMs)
+    return exchange.deaths >= deathsMax
   }
 
   /** Undefined: nobody can. */
@@ -315,9 +322,12 @@ export class Server {
     if (!isWorthRetrying(outcome)) return false
     // A management call may have done half its work: only one that never left is sent again.
     if (!exchange.asked.ask.repeatable && outcome.kind !== 'unreachable') return false
-    if (exchange.attempts.length > this.#doors.settings.retries.furtherAttemptsMax) return false
-    // Nothing was done for it on a connection that was closing: that costs nobody anything.
-    if (outcome.kind === 'brokeOff' && outcome.reusedSocket) return true
+    // What met a connection that was closing is sent again on a fresh one; that can happen once.
+    if (isRace(outcome)) return true
+    const made = exchange.attempts.filter((attempt) => !isRace(attempt.outcome)).length
+    if (made > this.#doors.settings.retries.furtherAttemptsMax) return false
+    // Where nobody was, nothing was done for it: that costs nobody anything.
+    if (outcome.kind === 'unreachable') return true
     return this.#budget.spend(this.#doors.clock.now())
   }
 
@@ -334,6 +344,9 @@ export class Server {
   }
 }
 
+/** A request that is held to be a killer may as well wait so long for its verdict. */
+const hearAllMs = 100
+
 const noTrail: readonly string[] = Object.freeze([])
 const noLegs: readonly Continued[] = Object.freeze([])
 
@@ -343,6 +356,10 @@ function trailOf({ attempts }: Exchange): readonly string[] {
   return attempts
     .filter(({ outcome }) => outcome.kind !== 'answered')
     .map(({ backend, outcome }) => `${backend}: ${sayOutcome(outcome)}`)
+}
+
+function isRace(outcome: Outcome): boolean {
+  return outcome.kind === 'brokeOff' && outcome.reusedSocket
 }
 
 function wantsLoad({ asked: { ask } }: Exchange): boolean {

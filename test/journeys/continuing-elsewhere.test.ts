@@ -57,35 +57,43 @@ describe('an answer that breaks off more than once', () => {
     },
   )
 
-  it('ends honestly with the third', async () => {
+  it('is whole after three of four', async () => {
     await using fleet = await several(4)
     const { whole, body } = await breaking(fleet, 'abc', 'tell me', {})
     const told = await tell(fleet.url, chat, body)
+    expect(told).toMatchObject({ text: whole.text, ends: 1, errors: [] })
+    expect(fleet.ended[0]).toMatchObject({ ending: 'ok', attempts: 4, backend: 'd' })
+  })
+
+  it('ends honestly with the fourth', async () => {
+    await using fleet = await several(5)
+    const { whole, body } = await breaking(fleet, 'abcd', 'tell me', {})
+    const told = await tell(fleet.url, chat, body)
     expect(told.ends).toBe(0)
     expect(told.errors).toEqual([
-      'the backend ended in the middle of the answer, and it broke off 3 times',
+      'the backend ended in the middle of the answer, and it broke off 4 times',
     ])
     expect(whole.text.startsWith(told.text)).toBe(true)
     expect(told.text.length).toBeGreaterThan(100)
-    expect(asked(fleet.simulators[3])).toBe(0)
+    expect(asked(fleet.simulators[4])).toBe(0)
     await untilIdle(fleet)
     expect(fleet.ended).toHaveLength(1)
     expect(fleet.ended[0]).toMatchObject({
       ending: 'stream_broken',
       code: 'answer_cut',
-      attempts: 3,
+      attempts: 4,
     })
   })
 
   // Deaths of those that went on counted for nothing: one request could end three runners, and again at once.
   it('is refused from then on, for it may be what ends them', async () => {
-    await using fleet = await several(4)
-    const { body } = await breaking(fleet, 'abc', 'tell me', {})
+    await using fleet = await several(5)
+    const { body } = await breaking(fleet, 'abcd', 'tell me', {})
     await tell(fleet.url, chat, body)
     await untilIdle(fleet)
     await expect(tell(fleet.url, chat, body)).rejects.toThrow(/^500: .*two model runners died/)
     expect(fleet.ended.at(-1)).toMatchObject({ code: 'poison', attempts: 0, status: 500 })
-    expect(asked(fleet.simulators[3])).toBe(0)
+    expect(asked(fleet.simulators[4])).toBe(0)
   })
 
   it('counts nobody who was not there', async () => {

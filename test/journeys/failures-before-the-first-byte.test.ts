@@ -240,6 +240,33 @@ describe('a request that kills runners', () => {
     },
   )
 
+  // Two servers killed one after another made killers of all prompts that both had worked on: refused for ten minutes.
+  it('is none that two dying hosts took along together with others', async () => {
+    await using fleet = await warmFleet({
+      simulators: [{ slots: 4 }, { slots: 4 }, { slots: 4 }],
+      config: `${blind}\n${inOrder}\nretries: { budget_floor: 100 }`,
+      backend: (backend) => ({ ...backend, slots: 4 }),
+    })
+    for (const { faults } of fleet.simulators.slice(0, 2))
+      faults.add({ kind: 'close-after-read', path: '/api/chat' })
+    const ask = () => wholeCall(`${fleet.url}/api/chat`, { body: chat('hello') })
+    const answers = await Promise.all([ask(), ask(), ask(), ask()])
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200])
+    expect(fleet.ended.map(({ backend }) => backend)).toEqual(['c', 'c', 'c', 'c'])
+  })
+
+  it('costs nothing of the budget for retries where nobody was there', async () => {
+    await using fleet = await warmFleet({
+      simulators: [{ slots: 40 }, { slots: 40 }],
+      config: `${blind}\n${inOrder}\nretries: { budget_floor: 0, budget_share: 0 }\nbreaker: { failures: 1000, share: 1, window: 10000 }`,
+      backend: (backend) => ({ ...backend, slots: 40 }),
+    })
+    fleet.simulators[0]!.faults.add({ kind: 'refuse' })
+    const ask = () => wholeCall(`${fleet.url}/api/chat`, { body: chat('hello') })
+    const answers = await Promise.all(Array.from({ length: 30 }, ask))
+    expect(answers.filter(({ status }) => status !== 200)).toEqual([])
+  })
+
   it('is known again when its body is in a file', async () => {
     const quick = { prefillTokensPerSecond: 1e9 }
     await using fleet = await warmFleet({ simulators: [quick, quick], config: blind })

@@ -70,8 +70,8 @@ export const exactness = {
       'Not gone on with: the server has ended it on purpose. The answer ends with one error, `repeat_guard`.',
   },
   oftenMoved: {
-    case: 'a third backend that breaks off',
-    guarantee: 'Not gone on with: two moves are the most for one answer.',
+    case: 'a fourth backend that breaks off',
+    guarantee: 'Not gone on with: three moves are the most for one answer.',
   },
   nothingSent: {
     case: 'nothing of the answer sent, embeddings, answers that do not stream',

@@ -40,8 +40,8 @@ export type Decision =
       readonly rule: ExactnessCase | undefined
     }
 
-/** Each leg costs a whole reading of the prompt; who has met three dying backends meets a fourth. Requirement. */
-const laterLegsMax = 2
+/** Each leg costs a whole reading of the prompt; who has met four dying backends meets a fifth. Requirement: three of four. */
+const laterLegsMax = 3
 /** Kept of every stream. Requirement. */
 const emittedBytesMax = 1_048_576
 /**

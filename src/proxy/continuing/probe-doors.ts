@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type { Clock } from '../../core/clock.ts'
 import type { AskInside } from '../../core/inner-call.ts'
 import type { Endpoint } from '../../pool/endpoint.ts'
@@ -31,6 +32,8 @@ function holds(endpoint: Endpoint, { canonical, digest }: Sighting): boolean {
 
 /** A probe's way out: ordinary calls of our own that wait in the queue behind everybody and name one backend. */
 export function askAtIn({ pool, clock, ask }: ProbeDoors, seen: Sighting): AskProbe {
+  // A model is measured again after each release of its server: its questions are others.
+  const series = randomBytes(3).toString('hex')
   let count = 0
   return async (path, body) => {
     count++
@@ -39,7 +42,7 @@ export function askAtIn({ pool, clock, ask }: ProbeDoors, seen: Sighting): AskPr
     const keepAlive = endpoint && keepAliveOf(endpoint, seen.canonical, clock.wall())
     const lasting = keepAlive === undefined ? body : { ...body, keep_alive: keepAlive }
     const { status, body: said } = await ask({
-      id: `continue-probe.${seen.digest.slice(0, 12)}.${count}`,
+      id: `continue-probe.${seen.digest.slice(0, 12)}.${series}.${count}`,
       path,
       body: Buffer.from(JSON.stringify(lasting)),
       tenant: 'chasqui',

@@ -40,7 +40,7 @@ export function netWire(
       if (!isPlain(backend, request)) return otherwise.send(backend, request, listener)
       // Before a connection is taken: a head that can not be sent must not cost one.
       const head = headText(backend, request)
-      const connection = placeOf(backend.origin).take()
+      const connection = placeOf(backend.origin).take(request.fresh === true)
       return connection.send(
         head,
         request.body as Uint8Array | undefined,
@@ -74,12 +74,8 @@ export function netWire(
   }
 }
 
-function isPlain({ origin }: Backend, { body, fresh }: WireRequest): boolean {
-  return (
-    fresh !== true &&
-    origin.startsWith('http:') &&
-    (body === undefined || body instanceof Uint8Array)
-  )
+function isPlain({ origin }: Backend, { body }: WireRequest): boolean {
+  return origin.startsWith('http:') && (body === undefined || body instanceof Uint8Array)
 }
 
 /** The connections to one origin. The one used last is taken first, so that the spare ones grow old. */
@@ -114,8 +110,8 @@ class Place {
     this.#readInto = readInto
   }
 
-  take(): Connection {
-    const idle = this.idle.pop()
+  take(fresh: boolean): Connection {
+    const idle = fresh ? undefined : this.idle.pop()
     if (idle) return idle
     const address = { host: this.host, port: this.#port }
     const connection = new Connection(address, this.#readInto, {

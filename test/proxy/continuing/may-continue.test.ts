@@ -79,9 +79,9 @@ describe('an answer that broke off', () => {
     expect(decide({ trigger: { kind: 'ended' } })).toEqual(go(trailing, raw))
   })
 
-  it('moves twice at most', () => {
-    expect(decide({ laterLegs: 1 })).toEqual(go(trailing, raw))
-    expect(decide({ laterLegs: 2 })).toEqual(stop('oftenMoved'))
+  it('moves three times at most', () => {
+    expect(decide({ laterLegs: 2 })).toEqual(go(trailing, raw))
+    expect(decide({ laterLegs: 3 })).toEqual(stop('oftenMoved'))
   })
 
   it('does not go on with a tool call begun, or with what could not be read', () => {
