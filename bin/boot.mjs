@@ -42,6 +42,8 @@ const verbs = {
   fix: { dev: true, steps: [[biome, 'check', '--write']] },
   bench: { dev: true, steps: [['bench/run.ts']] },
   calibrate: { dev: true, steps: [['test/calibration/run.ts']] },
+  storm: { dev: true, steps: [['test/storms/run.ts']] },
+  differential: { dev: true, steps: [['test/differential/run.ts']] },
 }
 
 const [verb = '', ...rest] = process.argv.slice(2)

@@ -113,6 +113,8 @@ class Machine implements Simulator {
   #requests = 0
   #open = 0
   #reopening: Disposable | undefined
+  /** Down on purpose: it opens again by itself, whatever becomes of a fault in the meantime. */
+  #restarting = false
 
   constructor(settings: SimulatorSettings, clock: Clock, dice: Dice) {
     this.settings = settings
@@ -200,10 +202,12 @@ class Machine implements Simulator {
   }
 
   async restart(downMs = 0): Promise<void> {
+    this.#restarting = true
     await this.#down()
     this.#house = this.#newHouse()
     this.#store.prune()
     if (downMs > 0) await sleep(this.#clock, downMs)
+    this.#restarting = false
     if (this.#closed) return
     this.#server = this.#newServer()
     await this.listen()
@@ -278,6 +282,10 @@ class Machine implements Simulator {
     return server
   }
 
+  get #isDown(): boolean {
+    return this.#closed || this.#restarting
+  }
+
   #faultsChanged(): void {
     const refusal = this.faults.refusal()
     if (refusal && this.#server.listening) {
@@ -285,7 +293,7 @@ class Machine implements Simulator {
       this.#server.closeIdleConnections()
       if (refusal.ms !== undefined)
         this.#reopening = this.#clock.after(refusal.ms, () => this.faults.clear('refuse'))
-    } else if (!refusal && !this.#server.listening && this.#port !== 0 && !this.#closed) {
+    } else if (!refusal && !this.#server.listening && this.#port !== 0 && !this.#isDown) {
       this.#server.listen(this.#port, this.settings.host)
     }
   }
