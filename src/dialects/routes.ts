@@ -170,6 +170,27 @@ function chosen(by: ByMethod, method: string, params: Readonly<Record<string, st
   return { kind: 'notAllowed', allow: [...by.keys()].join(', ') }
 }
 
+const ordinary: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])
+
+/**
+ * What a newer Ollama may have on a path that is not known here. Only a path that no server reads as another one: no
+ * dots that lead elsewhere, no parameters behind a semicolon, nothing hidden in an encoding.
+ */
+export function mayBeUnknown(method: string, path: string): boolean {
+  const [, first, ...segments] = path.split('/')
+  return (
+    ordinary.has(method) &&
+    (first === 'api' || first === 'v1') &&
+    segments.length > 0 &&
+    segments.every(isPlainSegment)
+  )
+}
+
+function isPlainSegment(raw: string): boolean {
+  const value = readParam(raw)
+  return value !== undefined && !value.includes(';') && /^[\w\-.~:@!$&'()*+,=%]+$/.test(raw)
+}
+
 /** As Ollama's redirects would mend it. */
 export function withoutSpareSlashes(path: string): string {
   let kept = path

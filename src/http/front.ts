@@ -1,6 +1,6 @@
 import { Late } from '../core/late.ts'
 import { errorAnswer, notAllowedText, notFoundText } from '../dialects/errors.ts'
-import { findRoute } from '../dialects/routes.ts'
+import { findRoute, mayBeUnknown } from '../dialects/routes.ts'
 import { hostAllowed, originAllowed } from '../guard/browser.ts'
 import { corsHeaders, preflightAnswer } from '../guard/cors.ts'
 import type { ClientSide } from '../proxy/client-side.ts'
@@ -56,7 +56,7 @@ export class FrontDoor {
 
   /** Undefined: taken care of. Otherwise Fastify answers, with these headers (name, value …) beside its own. */
   handle(request: Arrived, client: ClientSide): readonly string[] | undefined {
-    const target = originForm(request.target)
+    const { target } = request
     const mark = target.indexOf('?')
     const path = mark < 0 ? target : target.slice(0, mark)
     const headers = this.#admit(request, client, path)
@@ -88,7 +88,7 @@ export class FrontDoor {
       void this.#ollama.handle(visit, found.route, found.params)
     } else if (found.kind === 'notAllowed') {
       this.#plain(visit, 405, notAllowedText, ['Allow', found.allow])
-    } else if (this.#doors.settings.forwardUnknown && /^\/(api|v1)\//.test(path)) {
+    } else if (this.#doors.settings.forwardUnknown && mayBeUnknown(request.method, path)) {
       void this.#ollama.forwardUnknown(visit)
     } else {
       this.#plain(visit, 404, notFoundText)
@@ -106,7 +106,7 @@ export class FrontDoor {
   #admit(request: Arrived, client: ClientSide, path: string): string[] | undefined {
     const { allowedOrigins, allowedHosts, listen } = this.#doors.settings
     const { host, origin } = request.headers
-    if (hostLines(request) > 1 || !this.#hostAllowed(host, listen.host, allowedHosts)) {
+    if (!this.#hostAllowed(host, listen.host, allowedHosts)) {
       this.#refuse(request, client, path, 'host_refused')
       return undefined
     }
@@ -180,23 +180,4 @@ export class FrontDoor {
       body.body,
     )
   }
-}
-
-/** An absolute-form target (RFC 9112 3.2.2) means its path; a proxy must understand it. */
-function originForm(target: string): string {
-  if (target.startsWith('/')) return target
-  const match = /^https?:\/\/[^/?#]*([^#]*)/i.exec(target)
-  if (!match) return '/\0'
-  return match[1]?.startsWith('/') ? match[1] : `/${match[1] ?? ''}`
-}
-
-function hostLines(request: Arrived): number {
-  // Node keeps the first of two Host lines and drops the other without a word; which one a backend would read is open.
-  let lines = 0
-  const { rawHeaders } = request
-  for (let index = 0; index < rawHeaders.length; index += 2) {
-    const name = rawHeaders[index]!
-    if (name.length === 4 && name.toLowerCase() === 'host') lines++
-  }
-  return lines
 }

@@ -7,7 +7,15 @@ import { lateApp } from './late-app.ts'
 import { NetDoor } from './net-door/net-door.ts'
 import type { RequestHead } from './net-door/request-head.ts'
 import { NodeArrived } from './node-door/arrived.ts'
-import { NodeClient } from './node-door/client.ts'
+import { makeLast, NodeClient } from './node-door/client.ts'
+import { isClosing } from './node-door/closing.ts'
+import {
+  answerConnect,
+  answerNonsense,
+  answerUnclear,
+  closeAfterLastAnswer,
+} from './node-door/last-words.ts'
+import { giveOneMeaning } from './node-door/one-meaning.ts'
 
 // As an ES module it would hand out every name it has, and one of them loads all of Node's fetch: 25 ms of a start.
 const { createServer } = process.getBuiltinModule('node:http')
@@ -16,6 +24,9 @@ const { createServer } = process.getBuiltinModule('node:http')
 const keepAliveMs = 75_000
 /** While it stops: how often connections that have turned idle are looked for. */
 const sweepEveryMs = 50
+
+const none = ['Content-Length', '0']
+const nothing = Buffer.alloc(0)
 
 export interface Listener {
   /** `http://host:port`, as a person would type it. */
@@ -53,6 +64,26 @@ export async function listen(doors: HttpDoors, inherited?: { fd: number }): Prom
     const { pinnedSurface } = await import('./pinned-surface.ts')
     await pinnedSurface(app, doors)
   })
+  /** False: it has been answered, or comes behind the last request of its connection. */
+  const isUnderstood = (request: IncomingMessage, response: ServerResponse): boolean => {
+    if (isClosing(request.socket)) return false
+    const refusal = giveOneMeaning(request)
+    if (refusal) {
+      answerUnclear(request, response, refusal)
+      return false
+    }
+    // The parser loses what comes in one piece behind a request for another protocol, and reads on behind that.
+    if (leaving || wantsOtherProtocol(request)) makeLast(response)
+    return true
+  }
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
+    const headers = front.handle(new NodeArrived(request), new NodeClient(response))
+    if (!headers) return
+    for (let index = 0; index < headers.length; index += 2)
+      response.setHeader(headers[index]!, headers[index + 1]!)
+    if (request.url?.startsWith('/backends/')) pinned.handle(request, response)
+    else status.handle(request, response)
+  }
   const server = createServer(
     {
       noDelay: true,
@@ -62,25 +93,28 @@ export async function listen(doors: HttpDoors, inherited?: { fd: number }): Prom
       // An upload of many gigabytes is lawful; what a slow sender can hold is bounded by the body budget.
       requestTimeout: 0,
       connectionsCheckingInterval: 1_000,
+      // Looked for with everything else: answered by the server itself, what follows would be read on.
+      requireHostHeader: false,
     },
     (request, response) => {
-      if (leaving) response.shouldKeepAlive = false
-      const headers = front.handle(new NodeArrived(request), new NodeClient(response))
-      if (!headers) return
-      for (let index = 0; index < headers.length; index += 2)
-        response.setHeader(headers[index]!, headers[index + 1]!)
-      if (request.url?.startsWith('/backends/')) pinned.handle(request, response)
-      else status.handle(request, response)
+      if (isUnderstood(request, response)) handle(request, response)
     },
   )
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    if (!isUnderstood(request, response)) return
     // Who asks first is told before it sends: that is what the field is for.
     const { bodyBytesMax } = doors.settings.limits
     const isUpload = request.url?.startsWith('/api/blobs/')
     const { declaredBytes = 0 } = new NodeArrived(request)
-    if (isUpload || declaredBytes <= bodyBytesMax) response.writeContinue()
-    server.emit('request', request, response)
+    if (isUpload || declaredBytes <= bodyBytesMax) inviteBody(response)
+    else makeLast(response)
+    handle(request, response)
   })
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    if (isUnderstood(request, response)) new NodeClient(response).answerEarly(417, none, nothing)
+  })
+  server.on('clientError', answerNonsense)
+  server.on('connect', answerConnect)
 
   const [toNode] = server.listeners('connection')
   server.removeAllListeners('connection')
@@ -99,6 +133,7 @@ export async function listen(doors: HttpDoors, inherited?: { fd: number }): Prom
         socket.pause()
         socket.unshift(bytes)
         toNode!.call(server, socket)
+        socket.destroySoon = closeAfterLastAnswer
         socket.resume()
       },
     },
@@ -154,6 +189,26 @@ export async function listen(doors: HttpDoors, inherited?: { fd: number }): Prom
       net.cut()
     },
   }
+}
+
+function wantsOtherProtocol({ headers }: IncomingMessage): boolean {
+  return headers.upgrade !== undefined && /upgrade/i.test(headers.connection ?? '')
+}
+
+/**
+ * Behind the answers to who asked before: written earlier it would come to stand in the middle of its own answer. An
+ * answer without it is the last on its connection, since nobody knows whether the body comes; that must be known before
+ * what comes behind is read.
+ */
+function inviteBody(response: ServerResponse): void {
+  if (response.socket) {
+    response.writeContinue()
+    return
+  }
+  makeLast(response)
+  response.once('socket', () => {
+    if (!response.headersSent) response.writeContinue()
+  })
 }
 
 /** What comes all the time: inference, its body in memory. */

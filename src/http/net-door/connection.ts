@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../../core/clock.ts'
 import type { Rostered } from '../../core/roster.ts'
-import { lingerMs } from '../linger.ts'
+import { closeGently, lingerMs } from '../linger.ts'
 import { type RequestHead, readRequestHead } from './request-head.ts'
 import { Turn, type TurnDoors } from './turn.ts'
 
@@ -54,7 +54,7 @@ export class Connection implements TurnDoors, Rostered {
 
   /** Idle since then; undefined: it is being served. */
   get idleSinceMs(): number | undefined {
-    return this.#turn || this.#closing ? undefined : this.#idleSinceMs
+    return this.#turn || this.#closing || this.#ahead ? undefined : this.#idleSinceMs
   }
 
   get used(): boolean {
@@ -80,7 +80,10 @@ export class Connection implements TurnDoors, Rostered {
   readonly #read = (bytes: Buffer): void => {
     const turn = this.#turn
     if (!turn) {
-      if (!this.#closing) this.#begin(bytes)
+      if (this.#closing) return
+      // What came before it has not been looked at yet.
+      if (this.#ahead) this.#keepAhead(bytes)
+      else this.#begin(bytes)
       return
     }
     const taken = turn.feed(bytes)
@@ -150,10 +153,11 @@ export class Connection implements TurnDoors, Rostered {
     })
   }
 
-  /** Closes when all that was written has gone out. */
+  /** Closes when all that was written has gone out, and reads away what still comes. */
   #finish(): void {
     this.#turn = undefined
-    this.socket.destroySoon()
+    this.socket.resume()
+    closeGently(this.socket)
   }
 
   readonly #drained = (): void => {

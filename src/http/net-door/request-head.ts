@@ -1,3 +1,5 @@
+import { fieldsMax, targetLengthMax } from '../node-door/one-meaning.ts'
+
 /** The head of a plain request. */
 export interface RequestHead {
   readonly method: string
@@ -49,7 +51,7 @@ export function readRequestHead(bytes: Buffer): RequestHead | undefined {
   if (oddSign.test(text) || halfLineEnd.test(text)) return undefined
   const lineEnd = text.indexOf('\r\n')
   const first = requestLine.exec(lineEnd < 0 ? text : text.slice(0, lineEnd))
-  if (!first || lineEnd < 0) return undefined
+  if (!first || lineEnd < 0 || first[2]!.length > targetLengthMax) return undefined
 
   const rawHeaders: string[] = []
   const headers: Record<string, string> = {}
@@ -62,6 +64,7 @@ export function readRequestHead(bytes: Buffer): RequestHead | undefined {
     const value = withoutSpace(text, colon + 1, to)
     const lower = usual[name] ?? lowered(name)
     if (lower === undefined || Object.hasOwn(headers, lower)) return undefined
+    if (rawHeaders.length === 2 * fieldsMax) return undefined
     headers[lower] = value
     rawHeaders.push(name, value)
     from = to + 2

@@ -1,6 +1,13 @@
 import type { ServerResponse } from 'node:http'
 import type { ClientSide } from '../../proxy/client-side.ts'
 import { lingerMs } from '../linger.ts'
+import { markClosing } from './closing.ts'
+
+/** The answer that comes next is the last one on its connection. */
+export function makeLast(response: ServerResponse): void {
+  response.shouldKeepAlive = false
+  markClosing(response.req.socket)
+}
 
 /** A client that `node:http` speaks to. */
 export class NodeClient implements ClientSide {
@@ -87,8 +94,11 @@ export class NodeClient implements ClientSide {
     timer.unref()
     request.once('end', end).once('close', end)
     request.resume()
-    this.head(status, [...rawHeaders, 'Connection', 'close'])
-    this.write(body)
+    makeLast(response)
+    this.head(status, rawHeaders)
+    // A head without a body would wait for the end.
+    if (request.method === 'HEAD' || body.length === 0) response.flushHeaders()
+    else this.write(body)
   }
 
   cut(): void {
