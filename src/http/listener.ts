@@ -7,14 +7,8 @@ import { lateApp } from './late-app.ts'
 import { NetDoor } from './net-door/net-door.ts'
 import type { RequestHead } from './net-door/request-head.ts'
 import { NodeArrived } from './node-door/arrived.ts'
-import { makeLast, NodeClient } from './node-door/client.ts'
-import { isClosing } from './node-door/closing.ts'
-import {
-  answerConnect,
-  answerNonsense,
-  answerUnclear,
-  closeAfterLastAnswer,
-} from './node-door/last-words.ts'
+import { NodeClient } from './node-door/client.ts'
+import { LastWords } from './node-door/last-words.ts'
 import { giveOneMeaning } from './node-door/one-meaning.ts'
 
 // As an ES module it would hand out every name it has, and one of them loads all of Node's fetch: 25 ms of a start.
@@ -64,20 +58,21 @@ export async function listen(doors: HttpDoors, inherited?: { fd: number }): Prom
     const { pinnedSurface } = await import('./pinned-surface.ts')
     await pinnedSurface(app, doors)
   })
+  const last = new LastWords()
   /** False: it has been answered, or comes behind the last request of its connection. */
   const isUnderstood = (request: IncomingMessage, response: ServerResponse): boolean => {
-    if (isClosing(request.socket)) return false
+    if (last.isClosing(request.socket)) return false
     const refusal = giveOneMeaning(request)
     if (refusal) {
-      answerUnclear(request, response, refusal)
+      last.answerUnclear(request, response, refusal)
       return false
     }
     // The parser loses what comes in one piece behind a request for another protocol, and reads on behind that.
-    if (leaving || wantsOtherProtocol(request)) makeLast(response)
+    if (leaving || wantsOtherProtocol(request)) last.makeLast(response)
     return true
   }
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
-    const headers = front.handle(new NodeArrived(request), new NodeClient(response))
+    const headers = front.handle(new NodeArrived(request), new NodeClient(response, last))
     if (!headers) return
     for (let index = 0; index < headers.length; index += 2)
       response.setHeader(headers[index]!, headers[index + 1]!)
@@ -106,15 +101,16 @@ export async function listen(doors: HttpDoors, inherited?: { fd: number }): Prom
     const { bodyBytesMax } = doors.settings.limits
     const isUpload = request.url?.startsWith('/api/blobs/')
     const { declaredBytes = 0 } = new NodeArrived(request)
-    if (isUpload || declaredBytes <= bodyBytesMax) inviteBody(response)
-    else makeLast(response)
+    if (isUpload || declaredBytes <= bodyBytesMax) inviteBody(response, last)
+    else last.makeLast(response)
     handle(request, response)
   })
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-    if (isUnderstood(request, response)) new NodeClient(response).answerEarly(417, none, nothing)
+    if (isUnderstood(request, response))
+      new NodeClient(response, last).answerEarly(417, none, nothing)
   })
-  server.on('clientError', answerNonsense)
-  server.on('connect', answerConnect)
+  server.on('clientError', (error, socket) => last.answerNonsense(error, socket as Socket))
+  server.on('connect', (_request, socket) => last.answerConnect(socket as Socket))
 
   const [toNode] = server.listeners('connection')
   server.removeAllListeners('connection')
@@ -133,6 +129,7 @@ export async function listen(doors: HttpDoors, inherited?: { fd: number }): Prom
         socket.pause()
         socket.unshift(bytes)
         toNode!.call(server, socket)
+        const closeAfterLastAnswer = () => last.closeAfterLastAnswer(socket)
         socket.destroySoon = closeAfterLastAnswer
         socket.resume()
       },
@@ -200,12 +197,12 @@ function wantsOtherProtocol({ headers }: IncomingMessage): boolean {
  * answer without it is the last on its connection, since nobody knows whether the body comes; that must be known before
  * what comes behind is read.
  */
-function inviteBody(response: ServerResponse): void {
+function inviteBody(response: ServerResponse, last: LastWords): void {
   if (response.socket) {
     response.writeContinue()
     return
   }
-  makeLast(response)
+  last.makeLast(response)
   response.once('socket', () => {
     if (!response.headersSent) response.writeContinue()
   })

@@ -1,3 +1,4 @@
+import type { Op } from '../core/ask.ts'
 import { Failure } from '../core/failure.ts'
 import type { Ending } from '../core/observer.ts'
 import { ClientGone } from '../proxy/body.ts'
@@ -48,7 +49,8 @@ export async function recorded(
       // It goes to as many as it concerns; what each of them did stands in the answer.
       backend: '',
       attempts: 1,
-      trail: failure ? [failure.message] : [],
+      // A part's failure has words of the backend in it, or of the client's own document: they are for the client.
+      trail: failure && !asksModels.has(ask.op) ? [failure.message] : [],
       continued: [],
       waitMs: 0,
       firstByteMs: undefined,
@@ -59,6 +61,8 @@ export async function recorded(
     })
   }
 }
+
+const asksModels: ReadonlySet<Op> = new Set(['generate', 'chat', 'embed'])
 
 function endingOfStatus(status: number): Ending {
   return status < 400 ? 'ok' : status < 500 ? 'bad_request' : 'upstream_error'

@@ -305,6 +305,8 @@ describe('the log of a process with its levels as they are', () => {
         if (text.includes(said)) passedOn++
       }
     expect(passedOn).toBeGreaterThan(2)
+    faults({ kind: 'status', status: 500, text: said })
+    expect((await post('/generate', { model, commands: lines, split: true })).status).toBe(502)
     faults()
 
     // Requests that are none.

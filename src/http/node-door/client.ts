@@ -1,24 +1,20 @@
 import type { ServerResponse } from 'node:http'
 import type { ClientSide } from '../../proxy/client-side.ts'
 import { lingerMs } from '../linger.ts'
-import { markClosing } from './closing.ts'
-
-/** The answer that comes next is the last one on its connection. */
-export function makeLast(response: ServerResponse): void {
-  response.shouldKeepAlive = false
-  markClosing(response.req.socket)
-}
+import type { LastWords } from './last-words.ts'
 
 /** A client that `node:http` speaks to. */
 export class NodeClient implements ClientSide {
   readonly #response: ServerResponse
+  readonly #last: Pick<LastWords, 'makeLast'>
   #left = false
   #leftListeners: (() => void)[] = []
   #bytesOut = 0
   #over = false
 
-  constructor(response: ServerResponse) {
+  constructor(response: ServerResponse, last: Pick<LastWords, 'makeLast'>) {
     this.#response = response
+    this.#last = last
     // It may have left while its body was still being put away: `close` is not said twice.
     this.#left = response.destroyed
     response.once('close', () => {
@@ -94,7 +90,7 @@ export class NodeClient implements ClientSide {
     timer.unref()
     request.once('end', end).once('close', end)
     request.resume()
-    makeLast(response)
+    this.#last.makeLast(response)
     this.head(status, rawHeaders)
     // A head without a body would wait for the end.
     if (request.method === 'HEAD' || body.length === 0) response.flushHeaders()

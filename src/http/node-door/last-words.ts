@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { closeGently } from '../linger.ts'
-import { isClosing, markClosing } from './closing.ts'
 import type { Refusal } from './one-meaning.ts'
 
 /** What is no request by the code of its error, as `node:http` says it by itself. */
@@ -19,47 +18,77 @@ const phrases: Readonly<Record<number, string>> = {
   501: 'Not Implemented',
 }
 
-/** Connections that have had their last words, or will. */
-const ending = new WeakSet<Socket>()
-
-/** Something came that is no request. */
-export function answerNonsense(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET') socket.destroy()
-  // What comes behind a last request is nobody's, and the answer to that one closes the connection.
-  else if (error.code === 'HPE_CLOSED_CONNECTION') endWith(socket, undefined, undefined)
-  else endWith(socket, wordsOf(statuses[error.code ?? ''] ?? 400, ''), undefined)
-}
-
-/** A tunnel is wanted; it would be closed without a word. */
-export function answerConnect(_request: IncomingMessage, socket: Socket): void {
-  socket.on('error', ignore)
-  endWith(socket, wordsOf(501, ''), undefined)
-}
-
-/** A request without one meaning: no reader of ours goes on behind it. */
-export function answerUnclear(
-  request: IncomingMessage,
-  response: ServerResponse,
-  { status, why }: Refusal,
-): void {
-  endWith(request.socket, wordsOf(status, request.method === 'HEAD' ? '' : `${why}\n`), response)
-}
-
 /**
- * Nothing more is read on this connection. Who asked before is answered, then come the last words, in the place of
- * `own` where that is there. The connection is not reset while the client still sends: it would not hear them.
+ * The end of connections that `node:http` reads: which of them have had their last answer, what is said to those that
+ * send something that is none, and that nobody loses it.
  */
-function endWith(socket: Socket, words: string | undefined, own: ServerResponse | undefined): void {
-  if (ending.has(socket)) return
-  ending.add(socket)
-  const hasLast = isClosing(socket)
-  markClosing(socket)
-  if (!socket.writable) {
-    socket.destroy()
-    return
+export class LastWords {
+  /** The last answer has begun. The parser reads on; what it finds behind that is nobody's request. */
+  readonly #closing = new WeakSet<Socket>()
+  /** They have had their last words, or will. */
+  readonly #ending = new WeakSet<Socket>()
+
+  isClosing(socket: Socket): boolean {
+    return this.#closing.has(socket)
   }
-  readAway(socket)
-  whenAnswered(socket, own, () => close(socket, words, hasLast))
+
+  /** The answer that comes next is the last one on its connection. */
+  makeLast(response: ServerResponse): void {
+    response.shouldKeepAlive = false
+    this.#closing.add(response.req.socket)
+  }
+
+  /** Something came that is no request. */
+  answerNonsense(error: NodeJS.ErrnoException, socket: Socket): void {
+    if (error.code === 'ECONNRESET') socket.destroy()
+    // What comes behind a last request is nobody's, and the answer to that one closes the connection.
+    else if (error.code === 'HPE_CLOSED_CONNECTION') this.#endWith(socket, undefined, undefined)
+    else this.#endWith(socket, wordsOf(statuses[error.code ?? ''] ?? 400, ''), undefined)
+  }
+
+  /** A tunnel is wanted; it would be closed without a word. */
+  answerConnect(socket: Socket): void {
+    socket.on('error', ignore)
+    this.#endWith(socket, wordsOf(501, ''), undefined)
+  }
+
+  /** A request without one meaning: no reader of ours goes on behind it. */
+  answerUnclear(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { status, why }: Refusal,
+  ): void {
+    const words = wordsOf(status, request.method === 'HEAD' ? '' : `${why}\n`)
+    this.#endWith(request.socket, words, response)
+  }
+
+  /**
+   * In the place of a socket's own `destroySoon`, by which `node:http` closes after a last answer: at once, so that
+   * whoever still sends would lose that answer.
+   */
+  closeAfterLastAnswer(socket: Socket): void {
+    this.#ending.add(socket)
+    this.#closing.add(socket)
+    readAway(socket)
+    closeGently(socket)
+  }
+
+  /**
+   * Nothing more is read on this connection. Who asked before is answered, then come the last words, in the place of
+   * `own` where that is there. The connection is not reset while the client still sends: it would not hear them.
+   */
+  #endWith(socket: Socket, words: string | undefined, own: ServerResponse | undefined): void {
+    if (this.#ending.has(socket)) return
+    this.#ending.add(socket)
+    const hasLast = this.#closing.has(socket)
+    this.#closing.add(socket)
+    if (!socket.writable) {
+      socket.destroy()
+      return
+    }
+    readAway(socket)
+    whenAnswered(socket, own, () => close(socket, words, hasLast))
+  }
 }
 
 /** After the answers to all that came whole; at once where the rest of a request will never come. */
@@ -83,17 +112,6 @@ function close(socket: Socket, words: string | undefined, hasLast: boolean): voi
   }
   if (!begun && words !== undefined && socket.writable) socket.write(words)
   closeGently(socket)
-}
-
-/**
- * In the place of a socket's own `destroySoon`, by which `node:http` closes after a last answer: at once, so that
- * whoever still sends would lose that answer.
- */
-export function closeAfterLastAnswer(this: Socket): void {
-  ending.add(this)
-  markClosing(this)
-  readAway(this)
-  closeGently(this)
 }
 
 /** The parser gets nothing more of it. */

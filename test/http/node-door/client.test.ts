@@ -2,12 +2,16 @@ import { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import { NodeClient } from '../../../src/http/node-door/client.ts'
+import { LastWords } from '../../../src/http/node-door/last-words.ts'
 
 /** A response, as far as the client's side of an exchange listens to it. */
 function fakeResponse() {
   const state = { destroyed: false, writableFinished: false, end() {} }
   const response = Object.assign(new EventEmitter(), state)
-  return { response, client: () => new NodeClient(response as unknown as ServerResponse) }
+  return {
+    response,
+    client: () => new NodeClient(response as unknown as ServerResponse, new LastWords()),
+  }
 }
 
 describe("the client's side at the door of Node", () => {
