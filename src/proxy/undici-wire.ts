@@ -157,7 +157,11 @@ class UndiciCall implements Dispatcher.DispatchHandler, WireCall {
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
     if (this.#over || status < 200) return
     this.#answered = true
-    this.#listener.head(status, texts(controller.rawHeaders))
+    const rawHeaders = texts(controller.rawHeaders)
+    if (isReadable(rawHeaders)) return this.#listener.head(status, rawHeaders)
+    const error = new Error('bad encoding')
+    this.onResponseError(controller, error)
+    controller.abort(error)
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -198,6 +202,17 @@ class UndiciCall implements Dispatcher.DispatchHandler, WireCall {
     this.#over = true
     this.#controller?.abort(new Error('not wanted any more'))
   }
+}
+
+/** The library takes a coding that it does not know for an answer that ends with its connection. */
+function isReadable(rawHeaders: readonly string[]): boolean {
+  for (let index = 0; index < rawHeaders.length; index += 2)
+    if (
+      rawHeaders[index]!.toLowerCase() === 'transfer-encoding' &&
+      rawHeaders[index + 1]!.toLowerCase() !== 'chunked'
+    )
+      return false
+  return true
 }
 
 function texts(raw: Dispatcher.DispatchController['rawHeaders']): string[] {
