@@ -65,9 +65,13 @@ describe('two hundred clients that send more than there is room for', () => {
     CHASQUI_LIMITS_BODIES_DISK_MAX: '48MiB',
   }
   const clients = 200
-  const waves = 3
-  /** What is read away of those who are refused lies in memory until the next collection. */
-  const grownMibMax = 192
+  /** More than a gibibyte in all: what stayed of it would show. */
+  const waves = 6
+  /**
+   * What is read away of those who are refused lies in memory until the next collection, which comes when it likes: up
+   * to a wave of it (200 MiB) and the room that there is. If each wave left a fifth of itself behind, this were crossed.
+   */
+  const grownMibMax = 240
 
   /** All but the last byte, so that whoever is let in holds what it has sent. */
   async function besiege(proxy: RunningProcess, declared: number, sent: number, chunked = false) {
@@ -142,8 +146,6 @@ describe('two hundred clients that send more than there is room for', () => {
       `${waves} times ${clients} MiB were sent at ${budget / mib} MiB of room: ${grown.map((each) => each.toFixed(0)).join(', ')} MiB more in memory`,
     )
     expect(most).toBeLessThan(grownMibMax)
-    // However many come.
-    expect(grown.at(-1)! - grown.at(-2)!).toBeLessThan(32)
     expect((await wholeCall(`${proxy.url}/api/chat`, { body })).status).toBe(200)
     expect(await heldBytes(proxy.url)).toBe(0)
   })
