@@ -21,9 +21,9 @@ export const nginx: Peer = {
   },
 }
 
-// Without `proxy_request_buffering off` it writes bodies beyond 16 KB to disk; without `proxy_buffering off` it may
-// hold tokens back. The keepalive limits are raised, or it would reconnect every 1,000 requests.
-const config = ({ port, upstreamPort, dir }: Place) => `
+/** One worker that keeps all its files in a folder, with these lines in its `http`. */
+export function nginxConfig(dir: string, http: string): string {
+  return `
 daemon off;
 worker_processes 1;
 worker_rlimit_nofile 16384;
@@ -38,9 +38,19 @@ http {
   fastcgi_temp_path ${dir}/temp/fastcgi;
   uwsgi_temp_path ${dir}/temp/uwsgi;
   scgi_temp_path ${dir}/temp/scgi;
-  keepalive_requests 1000000000;
-  keepalive_timeout 1h;
   client_max_body_size 0;
+${http}
+}
+`
+}
+
+// Without `proxy_request_buffering off` it writes bodies beyond 16 KB to disk; without `proxy_buffering off` it may
+// hold tokens back. The keepalive limits are raised, or it would reconnect every 1,000 requests.
+const config = ({ port, upstreamPort, dir }: Place) =>
+  nginxConfig(
+    dir,
+    `  keepalive_requests 1000000000;
+  keepalive_timeout 1h;
   upstream ollama {
     server 127.0.0.1:${upstreamPort};
     keepalive 4096;
@@ -57,6 +67,5 @@ http {
       proxy_request_buffering off;
       proxy_read_timeout 1h;
     }
-  }
-}
-`
+  }`,
+  )

@@ -2,15 +2,11 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { type Child, start } from '../../lib/child.ts'
 import { findProgram } from '../../lib/machine.ts'
 import { freePort } from '../../lib/scene.ts'
 import { haproxy as haproxyPeer } from '../../peers/haproxy.ts'
-import { type Front, listens, type Place } from './front.ts'
-
-/** A reload is over when the new worker runs; nothing tells us. */
-const reloadedMs = 500
+import type { Front, Place } from './front.ts'
+import { reloadingFront } from './reloading.ts'
 
 export const haproxy: Front = {
   name: 'haproxy',
@@ -20,40 +16,16 @@ export const haproxy: Front = {
     const port = await freePort()
     const file = join(place.dir, 'haproxy.cfg')
     const commands = join(place.dir, 'haproxy.sock')
-    const write = (names: Place['backends']) =>
-      writeFileSync(file, config({ ...place, backends: names }, port, commands))
-    let child: Child | undefined
-    const reload = async () => {
-      process.kill(child!.pid, 'SIGUSR2')
-      await sleep(reloadedMs)
-    }
-    return {
-      port,
-      get pid() {
-        return child!.pid
-      },
-      // A fresh one: the workers of an old configuration live on.
-      async ready() {
-        await child?.[Symbol.asyncDispose]()
-        write(place.backends)
-        const args = ['-W', '-db', '-f', file]
-        child = await start({ program: findProgram('haproxy')!, args })
-        await listens(port, child)
-      },
+    return reloadingFront({
+      ...{ port, place, signal: 'SIGUSR2', reloadedMs: 500 },
+      command: { program: findProgram('haproxy')!, args: ['-W', '-db', '-f', file] },
+      write: (backends) => writeFileSync(file, config({ ...place, backends }, port, commands)),
       async drain(backend) {
         const socket = connect(commands)
         socket.end(`set server ollama/${backend} state drain\n`)
         await once(socket.resume(), 'close')
       },
-      async remove(backend) {
-        write(place.backends.filter(({ name }) => name !== backend))
-        await reload()
-      },
-      replace: reload,
-      async [Symbol.asyncDispose]() {
-        await child?.[Symbol.asyncDispose]()
-      },
-    }
+    })
   },
 }
 
