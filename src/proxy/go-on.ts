@@ -82,6 +82,8 @@ export class GoingOn {
   #waysTried = 0
   /** Taken while the answer still came from elsewhere. */
   #held: Lease | undefined
+  /** It has not been tried to move it, nor has it broken off. */
+  #isMovable = true
   /** Why it ends here, for the client's one line of error. */
   #why = 'nobody else can go on with it'
   #code: 'answer_cut' | 'repeat_guard' = 'answer_cut'
@@ -113,6 +115,7 @@ export class GoingOn {
   async run(broke: Outcome): Promise<boolean> {
     let trigger = triggerOf(broke)
     this.#brokeMs = this.#doors.clock.now()
+    this.#isMovable = false
     while (trigger) {
       if (this.#exchange.endedBy) throw new NotWanted()
       const frames = this.#answer.given
@@ -136,26 +139,34 @@ export class GoingOn {
 
   /**
    * For an answer that still comes: true with a seat held at another backend, which is known to go on with such an
-   * answer. Nobody waits for a seat; false where none is free, and it can be asked again.
+   * answer. Nobody waits for a seat; where none was free it can be asked again, and otherwise the answer is never moved.
    */
   async takeSeat(): Promise<boolean> {
-    const frames = this.#answer.given
-    if (!frames || !this.#facts || this.#digest === undefined) return false
-    const emitted = this.#continuing.read([frames])
-    const drained: Trigger = { kind: 'drained' }
-    if ('stop' in this.#decide(emitted, drained, undefined)) return false
+    if (!this.#isMovable) return false
+    // First, since reading what the client has takes far longer than finding that there is no room.
     const lease = this.#doors.queue.leaseNow(this.#exchange)
     if (!lease) return false
+    this.#isMovable = false
     this.#held = lease
-    const { endpoint } = lease
-    if (this.#digestAt(endpoint) !== this.#digest || !this.#isMeasured(endpoint)) return false
-    const decision = this.#decide(emitted, drained, endpoint)
-    // Asked again from the beginning it would take as long again, for nothing that was lost.
-    if ('stop' in decision || decision.go[0]?.method === 'restart') return false
-    return (await this.#load(lease)) === undefined
+    let isTaken = false
+    try {
+      isTaken = this.#mayMoveTo(lease.endpoint) && (await this.#load(lease)) === undefined
+      return isTaken
+    } finally {
+      if (!isTaken) this.giveBack()
+    }
   }
 
-  /** The seat is not needed: the answer has ended, or can not be moved. */
+  #mayMoveTo(endpoint: Endpoint): boolean {
+    const frames = this.#answer.given
+    if (!frames || !this.#facts || this.#digest === undefined) return false
+    if (this.#digestAt(endpoint) !== this.#digest || !this.#isMeasured(endpoint)) return false
+    const decision = this.#decide(this.#continuing.read([frames]), { kind: 'drained' }, endpoint)
+    // Asked again from the beginning it would take as long again, for nothing that was lost.
+    return 'go' in decision && decision.go[0]?.method !== 'restart'
+  }
+
+  /** The seat is not needed: the answer has ended, or can not be moved. Nothing where it is in use already. */
   giveBack(): void {
     this.#held?.[Symbol.dispose]()
     this.#held = undefined

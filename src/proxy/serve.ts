@@ -246,18 +246,20 @@ export class Server {
    */
   async #move(exchange: Exchange): Promise<void> {
     const { answer, attempt } = exchange
-    if (!attempt || !answer?.given || exchange.goingOn) return
-    const going = await this.#goingOnFor(exchange, answer)
-    if (!going || exchange.goingOn || exchange.attempt !== attempt) return
-    exchange.goingOn = going
-    try {
-      if ((await going.takeSeat()) && exchange.attempt === attempt)
-        return attempt.end({ kind: 'moved', text: 'its backend is drained' })
-    } catch (error) {
-      asFailure(error, exchange, this.#doors.observer)
+    if (!attempt || !answer?.keeps) return
+    if (!exchange.goingOn) {
+      const made = await this.#goingOnFor(exchange, answer)
+      exchange.goingOn ??= made
     }
-    going.giveBack()
-    if (exchange.attempt === attempt) exchange.goingOn = undefined
+    const going = exchange.goingOn
+    if (!going || exchange.attempt !== attempt) return
+    const isTaken = await going.takeSeat().catch((error: unknown) => {
+      asFailure(error, exchange, this.#doors.observer)
+      return false
+    })
+    if (!isTaken) return
+    if (exchange.attempt !== attempt) return going.giveBack()
+    attempt.end({ kind: 'moved', text: 'its backend is drained' })
   }
 
   /** A model that streams here may have to be gone on with one day: how it does that is measured beforehand. */
