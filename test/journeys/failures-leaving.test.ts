@@ -4,6 +4,7 @@ import type { Simulator } from '../../backends/simulator/server.ts'
 import { seededDice } from '../../src/core/dice.ts'
 import { bestOf } from '../help/best-of.ts'
 import { type CallOptions, openCall, wholeCall } from '../help/open-call.ts'
+import { wholeAtOnce } from '../help/peak.ts'
 import { until } from '../help/until.ts'
 import { asked, blind, chat, model, untilIdle, warmFleet } from '../help/warm-fleet.ts'
 
@@ -166,9 +167,11 @@ describe('two thousand requests left at any moment', () => {
     for (const endpoint of fleet.app.pool.endpoints)
       expect([...endpoint.seatRows()].every(({ used }) => used === 0)).toBe(true)
     // Never more at a backend than it has seats for.
-    for (const simulator of fleet.simulators)
-      for (const { totalPeak } of Object.values(simulator.stats().models))
-        expect(totalPeak).toBeLessThanOrEqual(4)
+    for (const simulator of fleet.simulators) {
+      const most = wholeAtOnce(simulator)
+      expect(most).toBeGreaterThan(1)
+      expect(most).toBeLessThanOrEqual(3)
+    }
     for (const { faults } of fleet.simulators) faults.clear()
     await until(() => fleet.app.pool.endpoints.some(({ admitting }) => admitting))
     expect((await wholeCall(`${fleet.url}/api/chat`, { body: chat('still there?') })).status).toBe(

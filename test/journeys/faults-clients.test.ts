@@ -243,7 +243,15 @@ describe('the log of a process with its levels as they are', () => {
     await using proxy = await startProxyProcess(
       [`${a.url},name=a`, `${b.url},name=b`],
       ['--slots', '4'],
-      { CHASQUI_LOG_FORMAT: 'json', CHASQUI_DATA: data, CHASQUI_LIMITS_BODY_IN_MEMORY_MAX: '4KiB' },
+      {
+        CHASQUI_LOG_FORMAT: 'json',
+        CHASQUI_DATA: data,
+        CHASQUI_LIMITS_BODY_IN_MEMORY_MAX: '4KiB',
+        // Everything fails here on purpose; who rests has nothing to say.
+        CHASQUI_BREAKER_FAILURES: '1000',
+        CHASQUI_BREAKER_SHARE: '1',
+        CHASQUI_BREAKER_WINDOW: '10000',
+      },
     )
     await until(async () => (await fetch(`${proxy.url}/readyz`)).ok, 30_000)
     const post = (path: string, body: object | string, headers: Record<string, string> = {}) =>

@@ -1,0 +1,30 @@
+import type { Simulator } from '../../backends/simulator/server.ts'
+import type { TraceEntry } from '../../backends/simulator/trace.ts'
+
+/**
+ * The most requests for one model that a server worked on at once, without those whose clients left: their seat is free
+ * from the moment when their connection is closed, and the server hears of that a little later than of the next one.
+ */
+export function wholeAtOnce(simulator: Simulator | undefined): number {
+  const whole = (simulator?.trace() ?? []).filter(({ cancelReason }) => cancelReason === undefined)
+  const models = new Set(whole.map(({ model }) => model))
+  return Math.max(
+    0,
+    ...[...models].map((model) => mostAtOnce(whole.filter((entry) => entry.model === model))),
+  )
+}
+
+function mostAtOnce(entries: readonly TraceEntry[]): number {
+  const turns = entries
+    .flatMap(({ slotAt, end }) =>
+      slotAt === undefined || end === undefined ? [] : [[slotAt, 1] as const, [end, -1] as const],
+    )
+    .toSorted(([one, up], [other, down]) => one - other || up - down)
+  let most = 0
+  let now = 0
+  for (const [, change] of turns) {
+    now += change
+    most = Math.max(most, now)
+  }
+  return most
+}
