@@ -1,5 +1,18 @@
 import type { Simulator } from '../../backends/simulator/server.ts'
 import type { TraceEntry } from '../../backends/simulator/trace.ts'
+import type { Endpoint } from '../../src/pool/endpoint.ts'
+
+/** The most seats that were ever held at an endpoint from now on: looked at in the moment in which each is taken. */
+export function seatsHeld(endpoint: Endpoint): { readonly most: number } {
+  const held = { most: endpoint.inFlight }
+  const take = endpoint.take.bind(endpoint)
+  endpoint.take = (...want) => {
+    const lease = take(...want)
+    held.most = Math.max(held.most, endpoint.inFlight)
+    return lease
+  }
+  return held
+}
 
 /**
  * The most requests for one model that a server worked on at once, without those whose clients left: their seat is free

@@ -4,7 +4,7 @@ import type { Simulator } from '../../backends/simulator/server.ts'
 import { seededDice } from '../../src/core/dice.ts'
 import { bestOf } from '../help/best-of.ts'
 import { type CallOptions, openCall, wholeCall } from '../help/open-call.ts'
-import { wholeAtOnce } from '../help/peak.ts'
+import { seatsHeld, wholeAtOnce } from '../help/peak.ts'
 import { until } from '../help/until.ts'
 import { asked, blind, chat, model, untilIdle, warmFleet } from '../help/warm-fleet.ts'
 
@@ -136,6 +136,7 @@ describe('two thousand requests left at any moment', () => {
         { kind: 'reset-after-chunks', chunks: 3 + index, rate: 0.05 },
         { kind: 'busy', rate: 0.05 },
       )
+    const held = fleet.app.pool.endpoints.map((endpoint) => seatsHeld(endpoint))
     const dice = seededDice(7)
     const big = 'x'.repeat(1_500_000)
     let left = 0
@@ -166,7 +167,8 @@ describe('two thousand requests left at any moment', () => {
     expect(await heldBytes(fleet.url)).toBe(0)
     for (const endpoint of fleet.app.pool.endpoints)
       expect([...endpoint.seatRows()].every(({ used }) => used === 0)).toBe(true)
-    // Never more at a backend than it has seats for.
+    // Never more at a backend than it has seats for: three for each of two models.
+    for (const { most } of held) expect(most).toBeLessThanOrEqual(6)
     for (const simulator of fleet.simulators) {
       const most = wholeAtOnce(simulator)
       expect(most).toBeGreaterThan(1)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Simulator } from '../../backends/simulator/server.ts'
 import type { Fleet } from '../help/fleet.ts'
-import { wholeAtOnce } from '../help/peak.ts'
+import { seatsHeld, wholeAtOnce } from '../help/peak.ts'
 import { until } from '../help/until.ts'
 import { startCalmFleet } from './routing-fleet.ts'
 
@@ -75,6 +75,7 @@ describe('seats', () => {
       backend: slots(2),
     })
     const [endpoint] = fleet.app.pool.endpoints
+    const held = seatsHeld(endpoint!)
     const stop = new AbortController()
     const leaving = together(10, () =>
       fetch(`${fleet.url}/api/chat`, {
@@ -90,6 +91,7 @@ describe('seats', () => {
     expect(endpoint?.leases.size).toBe(0)
     expect(await chat(fleet, 'm')).toBe(200)
     expect(wholeAtOnce(fleet.simulators[0])).toBe(1)
+    expect(held.most).toBe(2)
   })
 
   it('of an embedding model are one, whatever is configured', async () => {
