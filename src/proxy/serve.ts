@@ -58,7 +58,9 @@ export class Server {
     this.#oversight = new Oversight(this.#running, {
       clock: doors.clock,
       drainMs: () => doors.settings.timeouts.drainMs,
-      move: (exchange) => void this.#move(exchange),
+      move: (exchange) => {
+        this.#move(exchange).catch((error) => asFailure(error, exchange, doors.observer))
+      },
     })
     this.#budget = new RetryBudget(doors.settings.retries, doors.clock.now())
   }
@@ -253,11 +255,7 @@ export class Server {
     }
     const going = exchange.goingOn
     if (!going || exchange.attempt !== attempt) return
-    const isTaken = await going.takeSeat().catch((error: unknown) => {
-      asFailure(error, exchange, this.#doors.observer)
-      return false
-    })
-    if (!isTaken) return
+    if (!(await going.takeSeat())) return
     if (exchange.attempt !== attempt) return going.giveBack()
     attempt.end({ kind: 'moved', text: 'its backend is drained' })
   }
