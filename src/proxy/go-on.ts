@@ -24,11 +24,12 @@ import { seamFor } from './continuing/seam.ts'
 import { type Trigger, triggerOf } from './continuing/triggers.ts'
 import type { Exchange } from './exchange.ts'
 import { LegAnswer } from './leg-answer.ts'
-import { NobodyCan, NotWanted, type Queue } from './queue.ts'
+import { NobodyCan, NotWanted } from './queue.ts'
+import type { WaitingRoom } from './waiting-room.ts'
 
 export interface GoOnDoors extends AttemptDoors {
   readonly pool: Pool
-  readonly queue: Queue
+  readonly queue: WaitingRoom
   readonly conformance: Conformance
   readonly continued: (fact: Continued) => void
 }

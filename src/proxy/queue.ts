@@ -10,6 +10,7 @@ import { Line, type Priority, type Waiter } from '../routing/line.ts'
 import { type Need, needKey } from '../routing/need.ts'
 import { Turns } from '../routing/pickers.ts'
 import type { Exchange } from './exchange.ts'
+import type { WaitingRoom } from './waiting-room.ts'
 
 /** Bytes of text that make a token, for asking whether a prompt fits; English prose has a little over four. */
 const bytesPerToken = 4
@@ -42,7 +43,7 @@ interface Waiting extends Waiter {
  * priority, order and leaving are ours to decide (Ollama's own queue is unbounded and blind). It is walked so that
  * each waiter takes the first seat that it can use: a waiter for one model never holds up another.
  */
-export class Queue {
+export class Queue implements WaitingRoom {
   readonly #pool: Pool
   #settings: QueueSettings
   #routing: RoutingSettings

@@ -18,16 +18,17 @@ import { KeptBudget } from './kept.ts'
 import type { Loads } from './loads.ts'
 import { Oversight } from './oversight.ts'
 import { Poison } from './poison.ts'
-import { NobodyCan, NotWanted, type Queue } from './queue.ts'
+import { NobodyCan, NotWanted } from './queue.ts'
 import { sayNobody } from './refusals.ts'
 import { deathsMax, isWorthRetrying, RetryBudget } from './retry.ts'
 import { sightingOf } from './sighting.ts'
+import type { WaitingRoom } from './waiting-room.ts'
 import type { Wire } from './wire.ts'
 
 /** What an exchange needs of the house on its way. */
 export interface ServeDoors {
   readonly pool: Pool
-  readonly queue: Queue
+  readonly queue: WaitingRoom
   readonly loads: Loads
   readonly wire: Wire
   readonly clock: Clock
