@@ -25,6 +25,7 @@ export function lateWire(load: () => Promise<Wire>): Wire & { prepare(): void } 
       }
     },
     stats: (backend) => wire.now?.stats(backend) ?? { open: 0, idle: 0 },
+    keepSpare: (backend, count) => wire.now?.keepSpare(backend, count),
     keepOnly: (backends) => wire.now?.keepOnly(backends),
     async close() {
       await (await wire.ended())?.close()

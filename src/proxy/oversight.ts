@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts'
 import type { Roster } from '../core/roster.ts'
+import type { Endpoint } from '../pool/endpoint.ts'
 import { isDrainOver, isStalled, suspectAfterMs } from './continuing/triggers.ts'
 import type { AttemptUnderWay, Exchange } from './exchange.ts'
 
@@ -12,6 +13,8 @@ export interface OversightDoors {
   readonly drainMs: () => number
   /** This one's backend is drained and the limit over: it is to go on elsewhere. Called again until it has. */
   readonly move: (exchange: Exchange) => void
+  /** How many streams run where; said at each look, and once more when none is left. */
+  readonly streamsAt: (counts: ReadonlyMap<Endpoint, number>) => void
 }
 
 /**
@@ -32,7 +35,7 @@ export class Oversight {
   begin(): void {
     this.#beat ??= this.#doors.clock.after(beatMs, () => {
       this.#beat = undefined
-      if (this.#running.size === 0) return
+      if (this.#running.size === 0) return this.#doors.streamsAt(nowhere)
       this.#look()
       this.begin()
     })
@@ -53,6 +56,7 @@ export class Oversight {
           ? 'it fell silent, and so did all of its other streams'
           : 'it fell silent, and its probes fail',
       })
+    this.#doors.streamsAt(countStreams(running))
     const limitMs = this.#doors.drainMs()
     for (const exchange of running) {
       const { attempt } = exchange
@@ -61,6 +65,15 @@ export class Oversight {
       if (isDrainOver({ sinceMs, limitMs }, attempt.gaps.tokens, now)) this.#doors.move(exchange)
     }
   }
+}
+
+const nowhere: ReadonlyMap<Endpoint, number> = new Map()
+
+function countStreams(running: readonly Exchange[]): Map<Endpoint, number> {
+  const counts = new Map<Endpoint, number>()
+  for (const { attempt } of running)
+    if (attempt?.gaps) counts.set(attempt.endpoint, (counts.get(attempt.endpoint) ?? 0) + 1)
+  return counts
 }
 
 type Stream = Pick<AttemptUnderWay, 'gaps' | 'paused'> & {

@@ -22,6 +22,7 @@ import { NobodyCan, NotWanted } from './queue.ts'
 import { sayNobody } from './refusals.ts'
 import { deathsMax, isWorthRetrying, RetryBudget } from './retry.ts'
 import { sightingOf } from './sighting.ts'
+import { sparesFor } from './spares.ts'
 import type { WaitingRoom } from './waiting-room.ts'
 import type { Wire } from './wire.ts'
 
@@ -61,6 +62,11 @@ export class Server {
       drainMs: () => doors.settings.timeouts.drainMs,
       move: (exchange) => {
         this.#move(exchange).catch((error) => asFailure(error, exchange, doors.observer))
+      },
+      streamsAt: (counts) => {
+        const ready = doors.pool.endpoints.filter((endpoint) => endpoint.ready && endpoint.enabled)
+        for (const [endpoint, spares] of sparesFor(counts, ready))
+          doors.wire.keepSpare(endpoint.backend, spares)
       },
     })
     this.#budget = new RetryBudget(doors.settings.retries, doors.clock.now())

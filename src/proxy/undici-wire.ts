@@ -113,6 +113,7 @@ export function undiciWire(
       const stats = pools.get(keyOf(backend))?.stats
       return { open: stats?.connected ?? 0, idle: stats?.free ?? 0 }
     },
+    keepSpare() {},
     keepOnly(backends) {
       const keys = new Set(backends.map(keyOf))
       for (const [key, pool] of pools) if (!keys.has(key)) retire(key, pool)

@@ -39,6 +39,11 @@ export interface Wire {
   send(backend: Backend, request: WireRequest, listener: WireListener): WireCall
   /** Idle and open connections to a backend, for those who show them. */
   stats(backend: Backend): { open: number; idle: number }
+  /**
+   * So many connections stand ready that nobody uses, for what may have to be sent all at once; a few are opened with
+   * each call. A wire that would not gain by it does nothing.
+   */
+  keepSpare(backend: Backend, count: number): void
   /** Lets connections to backends that are no longer there go. */
   keepOnly(backends: readonly Backend[]): void
   close(): Promise<void>

@@ -31,6 +31,7 @@ function handWire() {
       }
     },
     stats: () => ({ open: 0, idle: 0 }),
+    keepSpare() {},
     keepOnly() {},
     close: () => Promise.resolve(),
   }

@@ -44,6 +44,7 @@ function innerOver(names: readonly string[], config = '') {
       return { pause: pause(true), resume: pause(false), abort }
     },
     stats: () => ({ open: 0, idle: 0 }),
+    keepSpare() {},
     keepOnly() {},
     close: () => Promise.resolve(),
   }

@@ -61,3 +61,37 @@ it('closes at once what nobody uses when the name of the server has another addr
   await wire.close()
   await new Promise((resolve) => server.close(resolve))
 })
+
+it('opens spare connections a few at a time, uses them, and lets them go when they are not wanted', async () => {
+  const server = createServer((_request, response) => response.end('x'))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const backend = backendAt('a', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  const nothingElse = lateWire(() => Promise.reject(new Error('not wanted here')))
+  const time = handClock()
+  const wire = netWire({ connectMs: 2_000 }, time, nothingElse, new Addresses({ clock: time }))
+  const listener = { head() {}, data() {}, ended() {}, failed() {} }
+  const request = { method: 'GET', path: '/', headers: ['Host', 'x'], body: undefined }
+
+  wire.keepSpare(backend, 0)
+  expect(wire.stats(backend)).toEqual({ open: 0, idle: 0 })
+  wire.keepSpare(backend, 20)
+  expect(wire.stats(backend).open).toBeLessThanOrEqual(4)
+  await until(() => wire.stats(backend).idle === 20, 2_000)
+  wire.keepSpare(backend, 20)
+  expect(wire.stats(backend)).toEqual({ open: 20, idle: 20 })
+
+  for (let each = 0; each < 5; each++) wire.send(backend, request, listener)
+  expect(wire.stats(backend)).toEqual({ open: 20, idle: 15 })
+  await until(() => wire.stats(backend).idle === 20, 2_000)
+
+  // Ordinary idle connections go after 30 s, those that are wanted stay.
+  wire.keepSpare(backend, 8)
+  time.pass(30_000)
+  expect(wire.stats(backend)).toEqual({ open: 8, idle: 8 })
+  wire.keepSpare(backend, 0)
+  time.pass(30_000)
+  expect(wire.stats(backend)).toEqual({ open: 0, idle: 0 })
+
+  await wire.close()
+  await new Promise((resolve) => server.close(resolve))
+})

@@ -93,6 +93,12 @@ export class Connection {
     return call
   }
 
+  /** Nobody uses it from now on; its server may close it before somebody does. */
+  rests(): void {
+    this.idleSinceMs = this.#doors.clock.now()
+    this.#used = true
+  }
+
   pause(): void {
     this.#socket.pause()
   }
@@ -129,7 +135,6 @@ export class Connection {
       // One turn later: a server that closes behind its answer has then been heard, and nobody runs into it.
       setImmediate(() => {
         if (this.#socket.destroyed || this.#call) return
-        this.idleSinceMs = this.#doors.clock.now()
         this.#doors.free(this)
       })
     }

@@ -7,6 +7,10 @@ import { Connection } from './connection.ts'
 
 /** Ollama never closes an idle connection; 30 s spares the handshake of a busy fleet and no more. */
 const idleMsMax = 30_000
+/** One that is kept ready stays longer, and is then made anew: what lies between may forget a connection without a word. */
+const spareMsMax = 300_000
+/** So many spare ones are opened side by side, each next one when one stands: nobody shall wait behind their opening. */
+const sparesAtOnce = 4
 /** What one read takes in at most. */
 const readBytes = 65_536
 
@@ -56,6 +60,10 @@ export function netWire(
         idle: others.idle + (place?.idle.length ?? 0),
       }
     },
+    keepSpare(backend, count) {
+      if (!isPlain(backend, { body: undefined })) return
+      if (count > 0 || places.has(backend.origin)) placeOf(backend.origin).keepSpare(count)
+    },
     keepOnly(backends) {
       const origins = new Set(backends.map(({ origin }) => origin))
       for (const [origin, place] of places)
@@ -74,7 +82,7 @@ export function netWire(
   }
 }
 
-function isPlain({ origin }: Backend, { body }: WireRequest): boolean {
+function isPlain({ origin }: Backend, { body }: Pick<WireRequest, 'body'>): boolean {
   return origin.startsWith('http:') && (body === undefined || body instanceof Uint8Array)
 }
 
@@ -92,6 +100,9 @@ class Place {
   readonly #isNamed: boolean
   #sweep: Disposable | undefined
   #retired = false
+  #sparesWanted = 0
+  /** Spare ones that do not stand yet. */
+  #sparesComing = 0
 
   constructor(
     origin: string,
@@ -111,31 +122,62 @@ class Place {
   }
 
   take(fresh: boolean): Connection {
-    const idle = fresh ? undefined : this.idle.pop()
-    if (idle) return idle
+    return (fresh ? undefined : this.idle.pop()) ?? this.#open()
+  }
+
+  /** Fewer than are wanted are filled up; more grow old. */
+  keepSpare(count: number): void {
+    this.#sparesWanted = count
+    this.#fillUp()
+  }
+
+  #fillUp(): void {
+    while (
+      !this.#retired &&
+      this.#sparesComing < sparesAtOnce &&
+      this.idle.length + this.#sparesComing < this.#sparesWanted
+    ) {
+      this.#sparesComing++
+      this.#open(true)
+    }
+  }
+
+  #open(isSpare = false): Connection {
     const address = { host: this.host, port: this.#port }
+    let isComing = isSpare
     const connection = new Connection(address, this.#readInto, {
       clock: this.#clock,
       connectMs: this.#settings.connectMs,
-      free: (each) => {
-        if (this.#retired || each.isLeft) return each.destroy()
-        this.idle.push(each)
-        this.#sweepLater()
-      },
+      free: (each) => this.#rest(each),
       gone: (each) => {
         this.all.delete(each)
+        if (isComing) this.#sparesComing--
+        isComing = false
         const index = this.idle.lastIndexOf(each)
         if (index >= 0) this.idle.splice(index, 1)
       },
       lookup: this.#addresses.lookup,
       stands: (each, address) => {
-        if (!this.#isNamed) return
-        this.#addresses.reached(this.host, address)
-        each.isLeft = !this.#addresses.has(this.host, address)
+        if (this.#isNamed) {
+          this.#addresses.reached(this.host, address)
+          each.isLeft = !this.#addresses.has(this.host, address)
+        }
+        if (!isComing) return
+        isComing = false
+        this.#sparesComing--
+        this.#rest(each)
+        this.#fillUp()
       },
     })
     this.all.add(connection)
     return connection
+  }
+
+  #rest(connection: Connection): void {
+    if (this.#retired || connection.isLeft) return connection.destroy()
+    connection.rests()
+    this.idle.push(connection)
+    this.#sweepLater()
   }
 
   /** Lets idle ones go now, and busy ones when their answer has ended. */
@@ -157,9 +199,12 @@ class Place {
   #sweepLater(): void {
     this.#sweep ??= this.#clock.after(idleMsMax, () => {
       this.#sweep = undefined
-      const oldest = this.#clock.now() - idleMsMax
-      for (const connection of [...this.idle])
-        if (connection.idleSinceMs <= oldest) connection.destroy()
+      const now = this.#clock.now()
+      // Those at the end were used last.
+      for (const [index, connection] of [...this.idle].reverse().entries()) {
+        const msMax = index < this.#sparesWanted ? spareMsMax : idleMsMax
+        if (now - connection.idleSinceMs >= msMax) connection.destroy()
+      }
       if (this.idle.length > 0) this.#sweepLater()
     })
   }
