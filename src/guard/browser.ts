@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { hostname, networkInterfaces } from 'node:os'
+import { matchesAny } from '../core/wildcard.ts'
 import { isLoopback, isPrivate, isUnspecified, normalAddress } from './address.ts'
-import { matchesAny } from './wildcard.ts'
 
 /**
  * The lists by which Ollama protects a machine from the web pages that its user happens to look at. A pool in front

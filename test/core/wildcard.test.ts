@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { matchesAny } from '../../src/guard/wildcard.ts'
+import { matchesAny } from '../../src/core/wildcard.ts'
 
 it.each([
   ['abc', 'abc', true],
