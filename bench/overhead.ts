@@ -19,6 +19,7 @@ import {
 } from './measures/paced-streams.ts'
 import { readyMs, readyTable, sampleReady } from './measures/ready-time.ts'
 import { perCoreOfNginx, sampleSmall, smallTable } from './measures/small-requests.ts'
+import { agent } from './peers/agent.ts'
 import { direct } from './peers/direct.ts'
 import { haproxy } from './peers/haproxy.ts'
 import { httpProxy } from './peers/http-proxy.ts'
@@ -32,7 +33,7 @@ export const usage = planUsage
 /** With more than this the figures say as much about the other work as about the peers. */
 const quietPercent = 10
 
-const peers: readonly Peer[] = [direct, nginx, haproxy, httpProxy, ours]
+const peers: readonly Peer[] = [direct, nginx, haproxy, httpProxy, ours, agent]
 
 export async function overhead(args: readonly string[]): Promise<void> {
   const plan = readPlan(args)

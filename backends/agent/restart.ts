@@ -1,0 +1,50 @@
+import { type Clock, sleep } from '../../src/core/clock.ts'
+import type { Looks } from './looks.ts'
+import type { Supervisor } from './manage/supervisor.ts'
+import type { Permit } from './permit.ts'
+
+export interface RestartDoors {
+  readonly permit: Permit
+  readonly supervisor: Supervisor
+  readonly looks: Looks
+  readonly clock: Clock
+  /** What still runs then is cut. */
+  readonly drainMs: () => number
+  readonly resident: () => Iterable<string>
+  /** A fresh look at the server's lists. */
+  readonly look: () => Promise<void>
+  readonly say: (sentence: string) => void
+}
+
+/** Restarts the Ollama in order: what runs there ends, who comes meanwhile waits, what was in memory is loaded again. */
+export class Restarts {
+  readonly #doors: RestartDoors
+  #underWay = false
+
+  constructor(doors: RestartDoors) {
+    this.#doors = doors
+  }
+
+  /** A second order while one is carried out means the same. */
+  begin(): void {
+    if (this.#underWay) return
+    this.#underWay = true
+    void this.#restart().finally(() => {
+      this.#underWay = false
+      this.#doors.permit.goOn()
+    })
+  }
+
+  async #restart(): Promise<void> {
+    const { permit, supervisor, looks, clock, drainMs, resident, look, say } = this.#doors
+    say('restarts its Ollama; what runs there ends first')
+    permit.hold()
+    const before = [...resident()]
+    await Promise.race([permit.whenIdle('waiting may'), sleep(clock, drainMs())])
+    const answers = await supervisor.restart()
+    await look()
+    say(answers ? 'has restarted its Ollama' : 'has restarted its Ollama, which does not answer')
+    permit.goOn()
+    if (answers) await looks.preload(before)
+  }
+}
