@@ -1,21 +1,28 @@
 import type { Clock } from '../core/clock.ts'
+import { realDice } from '../core/dice.ts'
 import { Ewma } from '../core/ewma.ts'
 import { Failure } from '../core/failure.ts'
 import type { QueueSettings, RoutingSettings } from '../core/settings.ts'
 import type { Lease } from '../pool/lease.ts'
 import type { Pool } from '../pool/pool.ts'
-import { type Choice, choose } from '../routing/choose.ts'
+import { Dispatcher } from '../routing/dispatcher.ts'
 import type { Bar } from '../routing/filters.ts'
 import { Line, type Priority, type Waiter } from '../routing/line.ts'
 import { type Need, needKey } from '../routing/need.ts'
-import { Turns } from '../routing/pickers.ts'
+import type { Action, Waiting } from '../routing/plan.ts'
+import type { Work } from '../routing/work.ts'
 import type { Exchange } from './exchange.ts'
+import { SeatWatch } from './seat-watch.ts'
+import type { ShownWaiter, WaitingNow } from './waiting-now.ts'
 import type { WaitingRoom } from './waiting-room.ts'
 
-/** Bytes of text that make a token, for asking whether a prompt fits; English prose has a little over four. */
-const bytesPerToken = 4
 /** Some things come true by time alone (a try that is due again): who waits looks again this often. */
 const tickMs = 1_000
+
+/** Of the places in line, for one tenant, unless it is said. */
+const tenantShare = 0.8
+/** A request that is less likely than this to be answered in time is refused. */
+const chanceLeast = 0.1
 
 /** Thrown to whoever waits when the exchange ended from the client's side. */
 export class NotWanted extends Error {}
@@ -29,13 +36,22 @@ export class NobodyCan extends Error {
   }
 }
 
-interface Waiting extends Waiter {
+interface InLine extends Omit<Waiting, 'need' | 'key' | 'priority'>, Omit<Waiter, 'key'> {
   readonly exchange: Exchange
   need: Need
   key: string
-  generation: number
   readonly serve: (lease: Lease) => void
   readonly giveUp: (why: Error) => void
+}
+
+type Start = Action<Waiting> & { readonly kind: 'start' }
+
+/** What the queue is given beside the fleet. */
+export interface QueueDoors {
+  /** Who decides; one of its own that has learned nothing unless given. */
+  readonly dispatcher?: Dispatcher
+  /** Predictions for a model are used again, or not any more. */
+  readonly trustTurned?: (model: string, why: string | undefined) => void
 }
 
 /**
@@ -43,16 +59,16 @@ interface Waiting extends Waiter {
  * priority, order and leaving are ours to decide (Ollama's own queue is unbounded and blind). It is walked so that
  * each waiter takes the first seat that it can use: a waiter for one model never holds up another.
  */
-export class Queue implements WaitingRoom {
+export class Queue implements WaitingRoom, WaitingNow {
   readonly #pool: Pool
   #settings: QueueSettings
-  #routing: RoutingSettings
   readonly #clock: Clock
-  readonly #line: Line<Waiting>
-  readonly #turns = new Turns()
+  readonly #line: Line<InLine>
+  readonly #dispatcher: Dispatcher
+  readonly #watch: SeatWatch
   readonly #serviceMs = new Ewma(0.1)
-  readonly #byKey = new Map<string, number>()
-  #generation = 0
+  /** The digests that serve those who wait, by model. */
+  readonly #digests = new Map<string, string | undefined>()
   #walkDue = false
   #tick: Disposable | undefined
 
@@ -60,22 +76,25 @@ export class Queue implements WaitingRoom {
     pool: Pool,
     settings: { queue: QueueSettings; routing: RoutingSettings },
     clock: Clock,
+    doors: QueueDoors = {},
   ) {
     this.#pool = pool
     this.#settings = settings.queue
-    this.#routing = settings.routing
     this.#clock = clock
-    this.#line = new Line(settings.queue.priorityAcrossTenants)
-    pool.onChange(() => {
-      this.#generation++
-      this.#walkSoon()
-    })
+    this.#dispatcher =
+      doors.dispatcher ??
+      new Dispatcher({ endpoints: () => pool.endpoints, dice: realDice() }, settings.routing)
+    const { shares } = this.#dispatcher
+    this.#line = new Line(settings.queue.priorityAcrossTenants, { shares })
+    const trustTurned = doors.trustTurned ?? (() => {})
+    this.#watch = new SeatWatch(this.#dispatcher, clock, trustTurned)
+    pool.onChange(() => this.#walkSoon())
   }
 
   /** After a reload: for who comes next, and for the order of those who wait. */
   reconfigure(settings: { queue: QueueSettings; routing: RoutingSettings }): void {
     this.#settings = settings.queue
-    this.#routing = settings.routing
+    this.#dispatcher.reconfigure(settings.routing)
     this.#line.orderAcrossTenants(settings.queue.priorityAcrossTenants)
     this.#walkSoon()
   }
@@ -90,8 +109,34 @@ export class Queue implements WaitingRoom {
 
   byModel(): Record<string, number> {
     const counts: Record<string, number> = {}
-    for (const { need } of this.#line.waiters()) counts[need.model] = (counts[need.model] ?? 0) + 1
+    for (const model of this.#line.models()) counts[model] = this.#line.countOf(model)
     return counts
+  }
+
+  countOf(model: string): number {
+    return this.#line.countOf(model)
+  }
+
+  waitedMsOf(model: string, nowMs: number): number {
+    return this.#line.waitedMsOf(model, nowMs)
+  }
+
+  waiting(most: number): ShownWaiter[] {
+    const nowMs = this.#clock.now()
+    const shown: ShownWaiter[] = []
+    for (const waiting of this.#line.inOrder(nowMs)) {
+      if (shown.length === most) break
+      shown.push({
+        id: waiting.exchange.asked.id,
+        model: waiting.model,
+        band: waiting.priority,
+        position: shown.length + 1,
+        waited_ms: Math.round(nowMs - waiting.sinceMs),
+        promised: waiting.promised ?? null,
+        expected_ms: this.#expectedMs(shown.length + 1),
+      })
+    }
+    return shown
   }
 
   oldestWaitMs(): number {
@@ -109,10 +154,12 @@ export class Queue implements WaitingRoom {
 
   /** How long a newcomer would wait, as far as the last answers tell. */
   estimatedWaitMs(): number {
-    if (this.#line.size === 0) return 0
-    return Math.round(
-      ((this.#line.size + 1) * (this.#serviceMs.value ?? 1_000)) / Math.max(1, this.capacity()),
-    )
+    return this.#line.size === 0 ? 0 : this.#expectedMs(this.#line.size + 1)
+  }
+
+  /** For the one at this place in line, from 1. */
+  #expectedMs(place: number): number {
+    return Math.round((place * (this.#serviceMs.value ?? 1_000)) / Math.max(1, this.capacity()))
   }
 
   /** An exchange held its seat this long. */
@@ -122,9 +169,8 @@ export class Queue implements WaitingRoom {
 
   /** A seat that is free for this exchange at this moment; undefined: `lease` knows what there is to wait for. */
   leaseNow(exchange: Exchange): Lease | undefined {
-    if (this.#walkDue && this.#line.size > 0) return undefined
-    const now = this.#tryNow(this.#needOf(exchange), 'newcomer')
-    return now.kind === 'taken' ? now.lease : undefined
+    const now = this.#now(exchange)
+    return now?.kind === 'taken' ? now.lease : undefined
   }
 
   /**
@@ -132,58 +178,102 @@ export class Queue implements WaitingRoom {
    * full or the wait too long.
    */
   async lease(exchange: Exchange): Promise<Lease> {
-    const need = this.#needOf(exchange)
-    // Nobody in line could use what is free now (or they would have it), so a newcomer overtakes nobody.
-    const now = this.#walkDue && this.#line.size > 0 ? undefined : this.#tryNow(need, 'newcomer')
+    const now = this.#now(exchange)
     if (now?.kind === 'nobody') throw new NobodyCan(now.bars)
     if (now?.kind === 'taken') return now.lease
-    return await this.#wait(exchange, need)
+    return await this.#wait(exchange)
+  }
+
+  /**
+   * For a newcomer. Those in line could use nothing that is free now (or they would have it), so it overtakes nobody;
+   * unless some of them wait for something better than what is free, and then it stands behind them first.
+   */
+  #now(
+    exchange: Exchange,
+  ): { kind: 'taken'; lease: Lease } | (Action<Waiting> & { kind: 'nobody' }) | undefined {
+    const line = this.#line
+    const alone = this.#alone(exchange)
+    const { need } = alone
+    // What takes no seat takes it from nobody.
+    if (line.size > 0 && need.seat && (this.#walkDue || line.countOf(need.model) > 0))
+      return undefined
+    const action = this.#dispatcher.decideFor(alone, line, this.#clock.now())
+    if (action?.kind === 'nobody') return action
+    if (action?.kind !== 'start') return undefined
+    // A try comes due by time alone: then it is for who waits, and the newcomer stands behind them.
+    if (action.asTry && line.size > 0) {
+      this.#walkSoon()
+      return undefined
+    }
+    const lease = this.#take(action, exchange)
+    return lease && { kind: 'taken', lease }
+  }
+
+  #alone(exchange: Exchange): Waiting {
+    const { priority, deadlineMs, ask } = exchange.asked
+    const nowMs = this.#clock.now()
+    this.#dispatcher.arrived(ask.name.canonical, priority, nowMs)
+    return {
+      need: this.#needOf(exchange),
+      key: '',
+      work: this.#workOf(exchange),
+      priority,
+      sinceMs: nowMs,
+      deadlineMs,
+      promised: undefined,
+    }
+  }
+
+  #workOf(exchange: Exchange): Work {
+    return this.#dispatcher.workOf(exchange.size)
   }
 
   #needOf(exchange: Exchange): Need {
-    return exchange.need(this.#pool.servingDigest(exchange.asked.ask.name.canonical), bytesPerToken)
+    const model = exchange.asked.ask.name.canonical
+    return exchange.need(
+      this.#pool.servingDigest(model),
+      this.#dispatcher.costs.bytesPerToken(model),
+    )
   }
 
-  #tryNow(
-    need: Need,
-    who: 'newcomer' | 'waiter',
-  ): { kind: 'taken'; lease: Lease } | { kind: 'wait' } | (Choice & { kind: 'nobody' }) {
-    const choice = choose(this.#pool.endpoints, need, this.#turns, this.#routing)
-    if (choice.kind !== 'take') return choice
-    // A try comes due by time alone: then it is for who waits, and the newcomer stands behind them.
-    if (choice.asTry && who === 'newcomer' && this.#line.size > 0) {
-      this.#walkSoon()
-      return { kind: 'wait' }
-    }
-    const endpoint = this.#pool.endpoint(choice.endpoint)
-    const lease = endpoint?.take(need.model, { seat: need.seat, asTry: choice.asTry })
-    return lease ? { kind: 'taken', lease } : { kind: 'wait' }
+  /** Choosing and counting are one act: nothing is decided between the two. */
+  #take(start: Start, exchange: Exchange): Lease | undefined {
+    const { need } = start.waiting
+    const endpoint = this.#pool.endpoint(start.endpoint)
+    // The first that is let in after a rest is the only one: its seat was planned for others as well.
+    if (endpoint?.model(need.model)?.admitting === false) return undefined
+    const lease = endpoint?.take(need.model, { seat: need.seat, asTry: start.asTry })
+    if (lease) this.#watch.follow(lease, exchange, start)
+    return lease
   }
 
-  #wait(exchange: Exchange, need: Need): Promise<Lease> {
+  #wait(exchange: Exchange): Promise<Lease> {
     if (exchange.endedBy) throw new NotWanted()
-    if (this.#line.size >= this.#settings.waitingMax) throw this.#full()
+    if (this.#line.size >= this.#settings.waitingMax) this.#makeRoom(exchange)
+    const alone = this.#alone(exchange)
+    this.#refuseGreed(exchange.asked.tenant)
+    this.#refuseHopeless(alone)
     return new Promise<Lease>((resolve, reject) => {
-      const startedMs = this.#clock.now()
+      const startedMs = alone.sinceMs
       const done = () => {
         limit[Symbol.dispose]()
         ended[Symbol.dispose]()
         exchange.waitMs += this.#clock.now() - startedMs
       }
-      const waiting: Waiting = {
+      const waiting: InLine = {
+        ...alone,
         exchange,
         tenant: exchange.asked.tenant,
         priority: exchange.asked.priority,
-        sinceMs: startedMs,
-        need,
-        key: needKey(need),
-        generation: this.#generation,
+        model: alone.need.model,
+        serviceS: alone.work.serviceS,
+        key: needKey(alone.need),
         serve: (lease) => {
           done()
           resolve(lease)
         },
         giveUp: (why) => {
-          this.#leave(waiting)
+          this.#line.leave(waiting)
           done()
           reject(why)
         },
@@ -196,9 +286,43 @@ export class Queue implements WaitingRoom {
           }),
         )
       })
-      this.#join(waiting)
+      if (!this.#digests.has(waiting.model)) this.#digests.set(waiting.model, waiting.need.digest)
+      this.#line.join(waiting)
+      this.#tickWhileSomebodyWaits()
       const ended = exchange.onEnd(() => waiting.giveUp(new NotWanted()))
+      // Where others wait for this model on purpose, something less good may be free for the newcomer.
+      if (!this.#walkDue && this.#line.countOf(waiting.model) > 1) this.#walk()
     })
+  }
+
+  /** The queue is everybody's: one tenant leaves room for the others. */
+  #refuseGreed(tenant: string): void {
+    const { waitingMax, waitingPerTenantMax } = this.#settings
+    const most = waitingPerTenantMax || Math.ceil(tenantShare * waitingMax)
+    if (this.#line.countOfTenant(tenant) < most) return
+    throw new Failure(
+      'queue_share_full',
+      `${most} requests of this tenant are waiting already (queue.max_per_tenant)`,
+      { retryAfterS: this.retryAfterS() },
+    )
+  }
+
+  /** Who can hardly be finished in time is told so at once: waiting would help neither it nor those behind it. */
+  #refuseHopeless(alone: Waiting): void {
+    if (alone.deadlineMs === undefined || !alone.need.seat) return
+    const nowMs = this.#clock.now()
+    const leftS = (alone.deadlineMs - nowMs - this.estimatedWaitMs()) / 1_000
+    if (this.#dispatcher.chanceWithin(alone, leftS, nowMs) >= chanceLeast) return
+    throw new Failure('deadline_hopeless', 'it can hardly be answered before its deadline', {
+      retryAfterS: this.retryAfterS(),
+    })
+  }
+
+  /** Batch work steps back behind everybody, also where there is no room for all; throws where there is none. */
+  #makeRoom({ asked }: Exchange): void {
+    const last = asked.priority === 'batch' ? undefined : this.#line.lastInPlace()
+    if (!last) throw this.#full()
+    last.giveUp(this.#full())
   }
 
   #full(): Failure {
@@ -218,23 +342,6 @@ export class Queue implements WaitingRoom {
     return Math.min(60, Math.max(1, Math.ceil(this.estimatedWaitMs() / 1_000)))
   }
 
-  #join(waiting: Waiting): void {
-    this.#line.join(waiting)
-    this.#byKey.set(waiting.key, (this.#byKey.get(waiting.key) ?? 0) + 1)
-    this.#tickWhileSomebodyWaits()
-  }
-
-  #leave(waiting: Waiting): void {
-    if (!this.#line.leave(waiting)) return
-    this.#countOut(waiting.key)
-  }
-
-  #countOut(key: string): void {
-    const left = (this.#byKey.get(key) ?? 1) - 1
-    if (left > 0) this.#byKey.set(key, left)
-    else this.#byKey.delete(key)
-  }
-
   #walkSoon(): void {
     if (this.#walkDue || this.#line.size === 0) return
     this.#walkDue = true
@@ -244,35 +351,49 @@ export class Queue implements WaitingRoom {
     })
   }
 
+  /** Until nothing begins any more: a seat that was taken may be followed by one that is worth a try. */
   #walk(): void {
-    const stuck = new Set<string>()
-    for (const waiting of this.#line.inOrder()) {
-      // Every kind of need in line has been tried and found nothing: the rest need not be looked at.
-      if (stuck.size >= this.#byKey.size) return
-      this.#renew(waiting)
-      if (stuck.has(waiting.key)) continue
-      const result = this.#tryNow(waiting.need, 'waiter')
-      if (result.kind === 'taken') {
-        if (this.#line.served(waiting)) this.#countOut(waiting.key)
-        waiting.serve(result.lease)
-      } else if (result.kind === 'nobody' && !mayComeBack(result.bars)) {
-        waiting.giveUp(new NobodyCan(result.bars))
-      } else {
-        stuck.add(waiting.key)
+    if (this.#line.size === 0) return
+    this.#renew()
+    while (this.#line.size > 0 && this.#step()) {}
+  }
+
+  /** True: somebody was given a seat. */
+  #step(): boolean {
+    let begun = false
+    for (const action of this.#dispatcher.decide(this.#line, this.#clock.now())) {
+      const { waiting } = action
+      if (action.kind === 'promise') waiting.promised = action.endpoint
+      else if (action.kind === 'start') {
+        const lease = this.#take(action, waiting.exchange)
+        if (!lease) continue
+        this.#line.served(waiting)
+        waiting.serve(lease)
+        begun = true
+      } else if (!mayComeBack(action.bars)) waiting.giveUp(new NobodyCan(action.bars))
+    }
+    return begun
+  }
+
+  /** Which weights serve may have changed while somebody waited. */
+  #renew(): void {
+    for (const [model, digest] of this.#digests) {
+      if (this.#line.countOf(model) === 0) {
+        this.#digests.delete(model)
+        continue
       }
+      const serving = this.#pool.servingDigest(model)
+      if (serving === digest) continue
+      this.#digests.set(model, serving)
+      for (const waiting of this.#line.waiters()) if (waiting.model === model) this.#rekey(waiting)
     }
   }
 
-  /** Which weights serve may have changed while it waited. */
-  #renew(waiting: Waiting): void {
-    if (waiting.generation === this.#generation) return
-    waiting.generation = this.#generation
-    const need = this.#needOf(waiting.exchange)
-    if (need.digest === waiting.need.digest) return
-    this.#countOut(waiting.key)
-    waiting.need = need
-    waiting.key = needKey(need)
-    this.#byKey.set(waiting.key, (this.#byKey.get(waiting.key) ?? 0) + 1)
+  #rekey(waiting: InLine): void {
+    this.#line.rekey(waiting, () => {
+      waiting.need = this.#needOf(waiting.exchange)
+      waiting.key = needKey(waiting.need)
+    })
   }
 
   #tickWhileSomebodyWaits(): void {
@@ -288,5 +409,7 @@ export class Queue implements WaitingRoom {
 
 /** Who already waits goes on waiting for a backend that may return; only what no waiting can mend ends it. */
 function mayComeBack(bars: ReadonlyMap<string, Bar>): boolean {
-  return [...bars.values()].some((bar) => bar === 'away' || bar === 'resting' || bar === 'draining')
+  return [...bars.values()].some(
+    (bar) => bar === 'away' || bar === 'resting' || bar === 'draining' || bar === 'loadsHang',
+  )
 }

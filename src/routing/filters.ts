@@ -1,5 +1,6 @@
 import type { EndpointView, ModelView } from '../core/endpoint-view.ts'
 import type { Need } from './need.ts'
+import { mayServe } from './rules/placement.ts'
 
 /** Why an endpoint can not serve a need; the words that an operator reads in a refusal. */
 export type Bar =
@@ -12,6 +13,12 @@ export type Bar =
   | 'otherWeights'
   | 'noCapability'
   | 'noLabel'
+  /** It is not in memory there, and loads hang. */
+  | 'loadsHang'
+  /** The operator's rules keep this request from it. */
+  | 'ruledOut'
+  /** The operator lets it serve other models only. */
+  | 'notItsModel'
 
 /** Undefined: it can serve, though perhaps not now. Whether a seat is free is another question. */
 export function barOf(
@@ -23,6 +30,8 @@ export function barOf(
   if (!model && !need.cloud) return 'noModel'
   if (need.pinned !== undefined && need.pinned !== endpoint.name) return 'notPinned'
   if (need.not.has(endpoint.name)) return 'tried'
+  if (endpoint.takes?.(need.model) === false) return 'notItsModel'
+  if (need.rules !== undefined && !mayServe(need.rules, endpoint)) return 'ruledOut'
   if (!endpoint.enabled) return 'draining'
   if (!endpoint.ready) return 'away'
   if (need.labels.some((label) => !endpoint.labels.includes(label))) return 'noLabel'
@@ -30,6 +39,7 @@ export function barOf(
   if (need.digest !== undefined && model.digest !== undefined && model.digest !== need.digest)
     return 'otherWeights'
   if (!model.admitting) return 'resting'
+  if (endpoint.loadsHang && !model.resident) return 'loadsHang'
   return isCapable(model, need) ? undefined : 'noCapability'
 }
 

@@ -1,3 +1,6 @@
+import { Shares } from './shares.ts'
+import { type Node, TenantLine } from './tenant-line.ts'
+
 /** Bands of the queue, most urgent first. */
 export const priorities = ['interactive', 'normal', 'batch'] as const
 export type Priority = (typeof priorities)[number]
@@ -9,38 +12,111 @@ export function isPriority(text: string): text is Priority {
 /** Somebody in the queue. */
 export interface Waiter {
   readonly tenant: string
+  /** Canonical name of the model that it waits for. */
+  readonly model: string
+  /** Who has the same can use the same seats. Changed by `rekey` only. */
+  readonly key: string
   readonly priority: Priority
   readonly sinceMs: number
+  /** By when it must be finished; undefined: it has time. */
+  readonly deadlineMs: number | undefined
+  /** What it is expected to take, in seconds of a usual machine; a second unless said. */
+  readonly serviceS?: number | undefined
+}
+
+const levels: Readonly<Record<Priority, number>> = { interactive: 0, normal: 1, batch: 2 }
+/** Who has waited longer than this is overdue. */
+const overdueAfterMs: Readonly<Record<Priority, number>> = {
+  interactive: 60_000,
+  normal: 60_000,
+  batch: 300_000,
+}
+/**
+ * Every so many starts the overdue come first, oldest first: nobody is passed over for ever. Not more often, since
+ * under a load that lasts everybody is overdue, and the bands would mean nothing any more.
+ */
+const overdueEvery = 10
+/** So many of them at once: what the oldest waits for may be away. */
+const overdueMost = 8
+
+/** Those who wait for one model; when they came, summed up, tells how long they have waited together. */
+interface Crowd {
+  count: number
+  sinceMs: number
 }
 
 /**
- * The queue's order: by priority, then by arrival. A priority is a tenant's word about its own requests: it permutes
- * the places in line that the tenant already has. Stepping back behind everybody (`batch`) is always free; stepping
- * before others (`interactive`) only counts where the configuration lets it.
+ * The queue's order, in three steps. First the band: `batch` stands behind everybody, and `interactive` before everybody
+ * only where the configuration lets it (`acrossTenants`), else before its own tenant's others. In a band the tenant
+ * comes next that was given the least of the fleet of late. And of its requests the one whose deadline is near, else the
+ * one that has waited longest for its size (`TenantLine`).
+ *
+ * Nothing is sorted: a walk asks for one after another, and mostly needs only the first few.
  */
 export class Line<W extends Waiter> {
   #acrossTenants: boolean
-  /** The places, first one first, each with the waiter that owns it; a waiter may stand in another of its tenant. */
-  readonly #places: W[] = []
-  /** Oldest first, with the number of its arrival. */
-  readonly #arrivals = new Map<W, number>()
+  readonly #shortFirst: boolean
+  /** Oldest first. */
+  readonly #nodes = new Map<W, Node<W>>()
+  /** By band, then tenant. */
+  readonly #bands = priorities.map(() => new Map<string, TenantLine<W>>())
+  /** In arrival order, by band. */
+  readonly #byAge = priorities.map(() => new Set<Node<W>>())
+  #starts = 0
+  /** Seconds that the walk has given to each tenant. */
+  readonly #offered = new Map<string, number>()
   readonly #counts: Record<Priority, number> = { interactive: 0, normal: 0, batch: 0 }
+  readonly #models = new Map<string, Crowd>()
+  readonly #keys = new Map<string, number>()
+  readonly #tenants = new Map<string, number>()
+  readonly shares: Shares
   #arrived = 0
-  /** Worked out when asked for, kept until somebody comes or goes. */
-  #order: readonly W[] | undefined
+  #walks = 0
 
-  constructor(acrossTenants: boolean) {
+  constructor(
+    acrossTenants: boolean,
+    { shares = new Shares(), shortFirst = true }: { shares?: Shares; shortFirst?: boolean } = {},
+  ) {
     this.#acrossTenants = acrossTenants
+    this.#shortFirst = shortFirst
+    this.shares = shares
   }
 
   /** After a reload: who waits is put in order anew. */
   orderAcrossTenants(acrossTenants: boolean): void {
+    if (acrossTenants === this.#acrossTenants) return
+    for (const node of this.#nodes.values()) this.#takeOut(node)
     this.#acrossTenants = acrossTenants
-    this.#order = undefined
+    for (const node of this.#nodes.values()) this.#putIn(node)
   }
 
   get size(): number {
-    return this.#places.length
+    return this.#nodes.size
+  }
+
+  /** Different keys among those who wait. */
+  get keys(): number {
+    return this.#keys.size
+  }
+
+  /** Names of the models that somebody waits for. */
+  models(): Iterable<string> {
+    return this.#models.keys()
+  }
+
+  countOf(model: string): number {
+    return this.#models.get(model)?.count ?? 0
+  }
+
+  /** How many of this tenant wait. */
+  countOfTenant(tenant: string): number {
+    return this.#tenants.get(tenant) ?? 0
+  }
+
+  /** How long those who want this model have waited, all together. */
+  waitedMsOf(model: string, nowMs: number): number {
+    const crowd = this.#models.get(model)
+    return crowd ? crowd.count * nowMs - crowd.sinceMs : 0
   }
 
   byPriority(): Readonly<Record<Priority, number>> {
@@ -48,96 +124,197 @@ export class Line<W extends Waiter> {
   }
 
   join(waiter: W): void {
-    this.#places.push(waiter)
-    this.#arrivals.set(waiter, this.#arrived++)
-    this.#counts[waiter.priority]++
-    this.#order = undefined
+    const node: Node<W> = {
+      waiter,
+      sinceMs: waiter.sinceMs,
+      deadlineMs: waiter.deadlineMs,
+      serviceMs: (waiter.serviceS ?? 1) * 1_000,
+      arrival: this.#arrived++,
+      level: levels[waiter.priority],
+      walk: 0,
+      before: undefined,
+      after: undefined,
+    }
+    this.#nodes.set(waiter, node)
+    this.#byAge[node.level]!.add(node)
+    this.#countIn(waiter)
+    this.#putIn(node)
   }
 
-  /** It gave up: its own place goes with it. */
-  leave(waiter: W): boolean {
-    if (!this.#arrivals.delete(waiter)) return false
-    this.#places.splice(this.#places.indexOf(waiter), 1)
-    this.#counts[waiter.priority]--
-    this.#order = undefined
-    return true
+  /** What it waits for has changed: `change` writes the new key into it. */
+  rekey(waiter: W, change: () => void): void {
+    const isHere = this.#nodes.has(waiter)
+    if (isHere) drop(this.#keys, waiter.key)
+    change()
+    if (isHere) add(this.#keys, waiter.key)
   }
 
-  /**
-   * It was served: the place in which it stood is used up. The others of its tenant share the places that are left,
-   * in the order of their arrival; otherwise a tenant could use one early place again and again, and others behind it
-   * would wait for ever.
-   */
+  /** It was given a seat. */
   served(waiter: W): boolean {
-    if (!this.#arrivals.has(waiter)) return false
-    const indexes = this.#placesOf(waiter)
-    const owners = indexes.map((index) => this.#places[index]!)
-    const [usedUp] = indexes.splice(this.#sort([...owners]).indexOf(waiter), 1)
-    const left = owners.filter((owner) => owner !== waiter)
-    for (const [rank, index] of indexes.entries()) this.#places[index] = left[rank]!
-    this.#places.splice(usedUp!, 1)
-    this.#arrivals.delete(waiter)
-    this.#counts[waiter.priority]--
-    this.#order = this.#order?.filter((each) => each !== waiter)
+    this.#starts++
+    return this.leave(waiter)
+  }
+
+  /** It gave up. */
+  leave(waiter: W): boolean {
+    const node = this.#nodes.get(waiter)
+    if (!node) return false
+    this.#nodes.delete(waiter)
+    this.#byAge[node.level]!.delete(node)
+    this.#takeOut(node)
+    this.#countOut(waiter)
     return true
+  }
+
+  /** The batch request that came last, of the tenant that has most in line: the first to make room for others. */
+  lastInPlace(): W | undefined {
+    let last: W | undefined
+    for (const { waiter } of this.#byAge[levels.batch]!)
+      if (!last || this.countOfTenant(waiter.tenant) >= this.countOfTenant(last.tenant))
+        last = waiter
+    return last
   }
 
   /** In arrival order. */
   waiters(): Iterable<W> {
-    return this.#arrivals.keys()
+    return this.#nodes.keys()
   }
 
   oldestSinceMs(): number | undefined {
-    for (const waiter of this.#arrivals.keys()) return waiter.sinceMs
+    for (const waiter of this.#nodes.keys()) return waiter.sinceMs
     return undefined
   }
 
-  /** In the order in which seats are offered. */
-  inOrder(): readonly W[] {
-    this.#order ??=
-      this.#counts.normal === this.#places.length ? [...this.#places] : this.#ordered()
-    return this.#order
-  }
-
-  #ordered(): W[] {
-    const bands: W[][] = [[], [], []]
-    for (const waiter of this.#places) bands[this.#bandOf(waiter)]!.push(waiter)
-    return bands.flatMap((band) => this.#permutedByTenant(band))
-  }
-
-  #bandOf({ priority }: W): number {
-    if (priority === 'batch') return 2
-    return priority === 'interactive' && this.#acrossTenants ? 0 : 1
-  }
-
-  /** Each tenant keeps its places; its most urgent request stands in the first of them. */
-  #permutedByTenant(band: readonly W[]): W[] {
-    const ofTenant = new Map<string, W[]>()
-    for (const waiter of band) {
-      const own = ofTenant.get(waiter.tenant)
-      if (own) own.push(waiter)
-      else ofTenant.set(waiter.tenant, [waiter])
+  /**
+   * In the order in which seats are offered, as if everybody before had been served. One walk at a time: who begins
+   * another one ends the first. Whoever is taken out on the way is not missed.
+   */
+  *inOrder(nowMs: number): Generator<W, void> {
+    const walk = ++this.#walks
+    this.#offered.clear()
+    if (this.#starts % overdueEvery === overdueEvery - 1)
+      for (const node of this.#overdue(nowMs)) {
+        node.walk = walk
+        yield node.waiter
+        if (walk !== this.#walks) return
+      }
+    for (const band of this.#bands) {
+      const sorted: TenantLine<W>[] = []
+      for (const tenant of band.values()) {
+        const { tenant: name } = tenant
+        tenant.walkS = this.shares.of(name, nowMs) + (this.#offered.get(name) ?? 0)
+        tenant.findOldest(walk)
+        sorted.push(tenant)
+      }
+      sorted.sort((one, other) => this.#before(one, other))
+      while (sorted.length > 0) {
+        const tenant = sorted[0]!
+        const node = tenant.next(walk, nowMs, this.#shortFirst)
+        if (!node) {
+          sorted.shift()
+          continue
+        }
+        node.walk = walk
+        const seconds = node.serviceMs / 1_000
+        tenant.walkS += seconds
+        this.#offered.set(tenant.tenant, (this.#offered.get(tenant.tenant) ?? 0) + seconds)
+        tenant.findOldest(walk)
+        this.#sink(sorted)
+        yield node.waiter
+        if (walk !== this.#walks) return
+      }
     }
-    for (const own of ofTenant.values()) this.#sort(own).reverse()
-    return band.map(({ tenant }) => ofTenant.get(tenant)!.pop()!)
   }
 
-  /** The places of a waiter's tenant in its band; their owners stand in the order of their arrival. */
-  #placesOf(waiter: W): number[] {
-    const band = this.#bandOf(waiter)
-    const indexes: number[] = []
-    for (const [index, each] of this.#places.entries())
-      if (each.tenant === waiter.tenant && this.#bandOf(each) === band) indexes.push(index)
-    return indexes
+  /** The least served first; among equals whose next one came first. */
+  #before(one: TenantLine<W>, other: TenantLine<W>): number {
+    return one.walkS - other.walkS || one.oldest - other.oldest
   }
 
-  #sort(ofOneTenant: W[]): W[] {
-    return ofOneTenant.sort(
-      (a, b) =>
-        urgency[a.priority] - urgency[b.priority] ||
-        this.#arrivals.get(a)! - this.#arrivals.get(b)!,
-    )
+  /** The first of a sorted list has become larger. */
+  #sink(sorted: TenantLine<W>[]): void {
+    const tenant = sorted[0]!
+    let at = 0
+    while (at + 1 < sorted.length && this.#before(sorted[at + 1]!, tenant) < 0) {
+      sorted[at] = sorted[at + 1]!
+      at++
+    }
+    sorted[at] = tenant
+  }
+
+  /** Those that should have been served long ago, the one that should have longest ago first. */
+  #overdue(nowMs: number): Node<W>[] {
+    const found: Node<W>[] = []
+    for (const [band, priority] of priorities.entries()) {
+      let count = 0
+      for (const node of this.#byAge[band]!) {
+        if (nowMs - node.sinceMs <= overdueAfterMs[priority] || ++count > overdueMost) break
+        found.push(node)
+      }
+    }
+    return found.sort(byDue).slice(0, overdueMost)
+  }
+
+  #putIn(node: Node<W>): void {
+    const band = this.#bands[this.#bandOf(node.level)]!
+    const { tenant } = node.waiter
+    let line = band.get(tenant)
+    if (!line) {
+      line = new TenantLine(tenant)
+      band.set(tenant, line)
+    }
+    line.add(node)
+  }
+
+  #takeOut(node: Node<W>): void {
+    const band = this.#bands[this.#bandOf(node.level)]!
+    const { tenant } = node.waiter
+    const line = band.get(tenant)!
+    line.remove(node)
+    if (line.size === 0) band.delete(tenant)
+  }
+
+  /** Without leave to step before others, all who are not batch stand in one band. */
+  #bandOf(level: number): number {
+    return this.#acrossTenants || level === levels.batch ? level : levels.normal
+  }
+
+  #countIn(waiter: W): void {
+    this.#counts[waiter.priority]++
+    add(this.#keys, waiter.key)
+    add(this.#tenants, waiter.tenant)
+    const crowd = this.#models.get(waiter.model)
+    if (crowd) {
+      crowd.count++
+      crowd.sinceMs += waiter.sinceMs
+    } else this.#models.set(waiter.model, { count: 1, sinceMs: waiter.sinceMs })
+  }
+
+  #countOut(waiter: W): void {
+    this.#counts[waiter.priority]--
+    drop(this.#keys, waiter.key)
+    drop(this.#tenants, waiter.tenant)
+    const crowd = this.#models.get(waiter.model)!
+    crowd.count--
+    crowd.sinceMs -= waiter.sinceMs
+    if (crowd.count === 0) this.#models.delete(waiter.model)
   }
 }
 
-const urgency: Readonly<Record<Priority, number>> = { interactive: 0, normal: 1, batch: 2 }
+function byDue<W extends Waiter>(one: Node<W>, other: Node<W>): number {
+  return dueMs(one) - dueMs(other)
+}
+
+function dueMs<W extends Waiter>({ sinceMs, waiter }: Node<W>): number {
+  return sinceMs + overdueAfterMs[waiter.priority]
+}
+
+function add(counts: Map<string, number>, key: string): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1)
+}
+
+function drop(counts: Map<string, number>, key: string): void {
+  const left = (counts.get(key) ?? 1) - 1
+  if (left > 0) counts.set(key, left)
+  else counts.delete(key)
+}

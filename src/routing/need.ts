@@ -1,4 +1,6 @@
 import type { Capability } from '../core/ask.ts'
+import type { Prompt } from './affinity/prompt.ts'
+import type { Placement } from './rules/placement.ts'
 
 /** What a request asks of the endpoint that is to serve it. */
 export interface Need {
@@ -17,8 +19,14 @@ export interface Need {
   readonly work: string
   /** Only this endpoint will do: the one that an account, or a caller, is bound to. */
   readonly pinned: string | undefined
+  /** Options that make another runner of the model, as one text; '' for those that it is loaded with. */
+  readonly runner: string
   /** Endpoints that already failed this exchange. */
   readonly not: ReadonlySet<string>
+  /** How its prompt begins, for who may have that in memory; it bars nobody. */
+  readonly prompt?: Prompt | undefined
+  /** What the operator's rules say of it; undefined: nothing. */
+  readonly rules?: Placement | undefined
 }
 
 /** Contexts that people and Ollama set are multiples of this. */
@@ -36,6 +44,8 @@ export function needKey(need: Need): string {
     need.seat,
     need.work,
     need.pinned ?? '',
+    need.rules?.key ?? '',
+    need.runner,
     [...need.not].join('+'),
   ].join('|')
 }

@@ -7,6 +7,16 @@ export interface Candidate {
   readonly endpoint: EndpointView
   /** Undefined for a cloud model that the endpoint does not list. */
   readonly model: ModelView | undefined
+  /** Begun there in this very decision, beside what the endpoint counts: with this model, and in all. */
+  readonly begun?: number
+  readonly begunThere?: number
+}
+
+/** The turns of endpoints, as a decision needs them. */
+export interface TurnsTaken {
+  /** Where the endpoint's next turn would begin; who has the lowest is due. */
+  nextOf(endpoint: EndpointView): number
+  took(endpoint: EndpointView, share: number): void
 }
 
 /**
@@ -15,7 +25,7 @@ export interface Candidate {
  * would carry every quiet hour alone. Who is new, or was away or full for a while, goes on where the others are now:
  * what it missed it does not get all at once.
  */
-export class Turns {
+export class Turns implements TurnsTaken {
   readonly #endsAt = new WeakMap<EndpointView, number>()
   #now = 0
 
@@ -32,36 +42,48 @@ export class Turns {
 
 /** Lower goes first, compared number by number. */
 type Rank = readonly number[]
-type Picker = (candidate: Candidate, need: Need, turns: Turns, settings: RoutingSettings) => Rank
+type Picker = (
+  candidate: Candidate,
+  need: Need,
+  turns: TurnsTaken,
+  settings: RoutingSettings,
+) => Rank
 
 /** Behaviour is a function in a catalogue. */
 export const pickers: Readonly<Record<PickerName, Picker>> = {
   /** Loaded and free, then free, then busy; among equals the least in flight; ties go round. */
-  'least-busy': ({ endpoint, model }, _need, turns) => [
-    ...leastBusy(endpoint, model),
-    turns.nextOf(endpoint),
+  'least-busy': (candidate, _need, turns) => [
+    ...leastBusy(candidate),
+    turns.nextOf(candidate.endpoint),
+  ],
+  /** Where costs say nothing: for what takes no seat, and for models whose predictions are bad. */
+  'expected-completion': (candidate, _need, turns) => [
+    ...leastBusy(candidate),
+    turns.nextOf(candidate.endpoint),
   ],
   'round-robin': ({ endpoint }, _need, turns) => [turns.nextOf(endpoint)],
   weighted: ({ endpoint }, _need, turns) => [turns.nextOf(endpoint)],
   /** The operator's order for this kind of work; everybody else after them, least busy first. */
-  capability: ({ endpoint, model }, need, turns, settings) => {
+  capability: (candidate, need, turns, settings) => {
+    const { endpoint } = candidate
     const order = settings.preferences[need.work] ?? []
     const place = order.indexOf(endpoint.name)
-    return [place < 0 ? order.length : place, ...leastBusy(endpoint, model), turns.nextOf(endpoint)]
+    return [place < 0 ? order.length : place, ...leastBusy(candidate), turns.nextOf(endpoint)]
   },
 }
 
-function leastBusy(endpoint: EndpointView, model: ModelView | undefined): Rank {
-  if (!model) return [1, endpoint.inFlight, 0]
-  return [model.resident ? 0 : 1, endpoint.inFlight / endpoint.weight, model.seatsUsed]
+function leastBusy({ endpoint, model, begun = 0, begunThere = 0 }: Candidate): Rank {
+  const inFlight = endpoint.inFlight + begunThere
+  if (!model) return [1, inFlight, 0]
+  return [model.resident ? 0 : 1, inFlight / endpoint.weight, model.seatsUsed + begun]
 }
 
-export function pick(
-  candidates: readonly Candidate[],
+export function pick<C extends Candidate>(
+  candidates: readonly C[],
   need: Need,
-  turns: Turns,
+  turns: TurnsTaken,
   settings: RoutingSettings,
-): Candidate | undefined {
+): C | undefined {
   let best = candidates[0]
   if (best === undefined) return undefined
   const rankOf = pickers[settings.picker]

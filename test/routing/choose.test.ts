@@ -1,15 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { type Choice, choose } from '../../src/routing/choose.ts'
 import { type Bar, barOf } from '../../src/routing/filters.ts'
 import { type Need, needKey } from '../../src/routing/need.ts'
-import { Turns } from '../../src/routing/pickers.ts'
-import { endpointOf, type FakeEndpoint, needOf, routingOf } from './help.ts'
+import { type Choice, choose, endpointOf, type FakeEndpoint, needOf, routingOf } from './help.ts'
 
 const chosen = (fleet: Readonly<Record<string, FakeEndpoint>>, need: Partial<Need> = {}): Choice =>
   choose(
     Object.entries(fleet).map(([name, more]) => endpointOf(name, more)),
     needOf(need),
-    new Turns(),
     routingOf('least-busy'),
   )
 

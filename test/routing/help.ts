@@ -1,6 +1,9 @@
 import type { EndpointView, ModelView } from '../../src/core/endpoint-view.ts'
 import type { RoutingSettings } from '../../src/core/settings.ts'
-import type { Need } from '../../src/routing/need.ts'
+import { Dispatcher } from '../../src/routing/dispatcher.ts'
+import type { Bar } from '../../src/routing/filters.ts'
+import { type Need, needKey } from '../../src/routing/need.ts'
+import type { Waiting } from '../../src/routing/plan.ts'
 
 export type FakeEndpoint = Partial<Omit<EndpointView, 'model'>> & {
   /** The model `m` there; null: it is not on that disk. */
@@ -18,6 +21,9 @@ export function endpointOf(name: string, { m, ...more }: FakeEndpoint = {}): End
     seatFree: true,
     seatToTry: false,
     seatsUsed: 0,
+    seatsLimit: 1,
+    sizeBytes: undefined,
+    evicts: false,
     heldBack: false,
     ...m,
   }
@@ -30,6 +36,7 @@ export function endpointOf(name: string, { m, ...more }: FakeEndpoint = {}): End
     admitting: true,
     contextDefault: 4_096,
     inFlight: 0,
+    room: Number.POSITIVE_INFINITY,
     ...more,
     model: (canonical) => (canonical === 'm:latest' && m !== null ? model : undefined),
   }
@@ -46,6 +53,7 @@ export function needOf(more: Partial<Need> = {}): Need {
     seat: true,
     work: 'chat',
     pinned: undefined,
+    runner: '',
     not: new Set(),
     ...more,
   }
@@ -56,4 +64,46 @@ export function routingOf(
   preferences: RoutingSettings['preferences'] = {},
 ): RoutingSettings {
   return { picker, preferences, loadRescue: true }
+}
+
+export type Choice =
+  | { readonly kind: 'take'; readonly endpoint: string; readonly asTry: boolean }
+  | { readonly kind: 'wait' }
+  | { readonly kind: 'nobody'; readonly bars: ReadonlyMap<string, Bar> }
+
+/** What is decided for one alone, by somebody who has learned nothing yet. */
+export function choose(
+  endpoints: readonly EndpointView[],
+  need: Need,
+  settings: RoutingSettings,
+): Choice {
+  const dispatcher = new Dispatcher(
+    { endpoints: () => endpoints, dice: { roll: () => 0.5 } },
+    settings,
+  )
+  const action = dispatcher.decideFor(waitingOf(dispatcher, need), nobodyElse, 1_000)
+  if (action?.kind === 'start')
+    return { kind: 'take', endpoint: action.endpoint, asTry: action.asTry }
+  return action?.kind === 'nobody' ? { kind: 'nobody', bars: action.bars } : { kind: 'wait' }
+}
+
+export const nobodyElse = { countOf: () => 0, waitedMsOf: () => 0 }
+
+export function waitingOf(
+  dispatcher: Dispatcher,
+  need: Need,
+  more: Partial<Waiting> & { textBytes?: number } = {},
+): Waiting {
+  const { textBytes = 400, ...rest } = more
+  const size = { model: need.model, op: 'chat', tenant: 't', textBytes, outTokensMax: undefined }
+  return {
+    need,
+    key: needKey(need),
+    work: dispatcher.workOf(size),
+    priority: 'normal',
+    sinceMs: 0,
+    deadlineMs: undefined,
+    promised: undefined,
+    ...rest,
+  }
 }

@@ -6,17 +6,16 @@ import type { QueueSettings } from '../../src/core/settings.ts'
 import type { Lease } from '../../src/pool/lease.ts'
 import type { Pool } from '../../src/pool/pool.ts'
 import { NobodyCan, NotWanted, Queue } from '../../src/proxy/queue.ts'
-import { choose } from '../../src/routing/choose.ts'
 import { type Priority, priorities } from '../../src/routing/line.ts'
 import { type Need, needKey } from '../../src/routing/need.ts'
-import { Turns } from '../../src/routing/pickers.ts'
 import { handClock } from '../help/clock.ts'
 import { backendOf, figuresOf, makeReady, poolOf, ps } from '../pool/help.ts'
-import { routingOf } from './help.ts'
+import { choose, routingOf } from './help.ts'
 import { exchangeOf, settled } from './waiting.ts'
 
 const queueSettings: QueueSettings = {
   waitingMax: 1_000,
+  waitingPerTenantMax: 0,
   waitMsMax: 600_000,
   priorityAcrossTenants: false,
 }
@@ -126,6 +125,70 @@ describe('the queue', () => {
       retryAfterS: expect.any(Number),
     })
     expect(queue.size).toBe(waitingMax)
+  })
+
+  it('that is full gives the place of the last batch request to who is no batch', async () => {
+    const clock = handClock()
+    const pool = poolOf([backendOf('a', { slots: 1 })], { clock })
+    const { ask, story, queue } = queueOf(pool, clock, { waitingMax: 3, waitingPerTenantMax: 3 })
+    ask('held', 'm')
+    ask('b1', 'm', { priority: 'batch', tenant: 'x' })
+    ask('b2', 'm', { priority: 'batch', tenant: 'x' })
+    ask('b3', 'm', { priority: 'batch', tenant: 'y' })
+    ask('person', 'm', { tenant: 'z' })
+    ask('b4', 'm', { priority: 'batch', tenant: 'z' })
+    await settled()
+    expect(story.toSorted()).toEqual(['b2: queue_full', 'b4: queue_full', 'held@a'])
+    expect(queue.waiting(3).map(({ band }) => band)).toEqual(['normal', 'batch', 'batch'])
+  })
+
+  it('keeps room for others: one tenant may not fill it alone', async () => {
+    const clock = handClock()
+    const pool = poolOf([backendOf('a', { slots: 1 })], { clock })
+    const { ask, story, queue } = queueOf(pool, clock, { waitingMax: 10 })
+    ask('held', 'm')
+    for (let each = 0; each < 9; each++) ask('greedy', 'm', { tenant: 'x' })
+    ask('other', 'm', { tenant: 'y' })
+    await settled()
+    expect(story).toEqual(['held@a', 'greedy: queue_share_full'])
+    expect(queue.size).toBe(9)
+  })
+
+  it('refuses at once what can hardly be answered before its deadline, once speeds are known', async () => {
+    const clock = handClock()
+    const pool = poolOf([backendOf('a', { slots: 1 })], { clock })
+    pool.endpoints[0]!.learnInMemory(ps(['m']))
+    const { ask, story } = queueOf(pool, clock)
+    for (let each = 0; each < 5; each++) {
+      const lease = await ask('teacher', 'm').lease
+      clock.pass(4_000)
+      const [promptNs, outputNs] = [1e8, 39e8]
+      const counts = { promptTokens: 100, outputTokens: 200, totalNs: 4e9, loadNs: 0 }
+      lease.settle(answered, { figures: { ...counts, promptNs, outputNs } })
+    }
+    ask('held', 'm')
+    ask('any time', 'm')
+    ask('soon', 'm', { deadlineMs: clock.now() + 300 })
+    ask('later', 'm', { deadlineMs: clock.now() + 60_000 })
+    await settled()
+    expect(story.slice(5)).toEqual(['held@a', 'soon: deadline_hopeless'])
+  })
+
+  it('shows who waits, in order and for how long', async () => {
+    const clock = handClock()
+    const pool = poolOf([backendOf('a', { slots: 1 })], { clock })
+    const { ask, queue } = queueOf(pool, clock)
+    ask('held', 'm')
+    ask('w1', 'm', { id: 'one', priority: 'batch' })
+    ask('w2', 'm', { id: 'two' })
+    await settled()
+    clock.pass(500)
+    const shown = { model: 'm:latest', waited_ms: 500, promised: null }
+    expect(queue.waiting(5)).toEqual([
+      { ...shown, id: 'two', band: 'normal', position: 1, expected_ms: 1_000 },
+      { ...shown, id: 'one', band: 'batch', position: 2, expected_ms: 2_000 },
+    ])
+    expect(queue.waiting(1)).toHaveLength(1)
   })
 
   it('ends a wait that is too long, and one whose client left', async () => {
@@ -327,10 +390,16 @@ describe('pool and queue, whatever happens in whatever order', () => {
         async (fleet, priorityAcrossTenants, waitingMax, steps) => {
           const clock = handClock()
           const pool = poolOf(fleet, { clock, models, breaker })
-          const settings = { waitingMax, waitMsMax: 20_000, priorityAcrossTenants }
+          const settings = {
+            waitingMax,
+            waitingPerTenantMax: waitingMax,
+            waitMsMax: 20_000,
+            priorityAcrossTenants,
+          }
           const queue = new Queue(pool, { queue: settings, routing }, clock)
           const tickets: Ticket[] = []
           const of = (state: Ticket['state']) => tickets.filter((each) => each.state === state)
+          const band = ({ priority }: Ticket) => priorities.indexOf(priority)
           const rank = ({ priority, at }: Ticket) => priorities.indexOf(priority) * 1e6 + at
 
           for (const step of steps) {
@@ -420,17 +489,16 @@ describe('pool and queue, whatever happens in whatever order', () => {
               expect(ticket.answers).toBe(ticket.state === 'waiting' ? 0 : 1)
             // Nobody waits who could be served, whoever else waits for whatever else.
             for (const ticket of waiting) {
-              const choice = choose(pool.endpoints, ticket.need(), new Turns(), routing)
+              const choice = choose(pool.endpoints, ticket.need(), routing)
               expect(choice.kind).not.toBe('take')
             }
-            // Who was served before another of its tenant with the same wish stood before it.
+            // Who was served before another of its tenant with the same wish stood before it; others' turns are theirs.
             for (const served of waitingBefore.filter(({ state }) => state === 'held'))
-              for (const left of waiting)
-                if (
-                  (priorityAcrossTenants || left.tenant === served.tenant) &&
-                  needKey(left.need()) === needKey(served.need())
-                )
-                  expect(rank(served)).toBeLessThan(rank(left))
+              for (const left of waiting) {
+                if (needKey(left.need()) !== needKey(served.need())) continue
+                if (left.tenant === served.tenant) expect(rank(served)).toBeLessThan(rank(left))
+                else if (priorityAcrossTenants) expect(band(served)).toBeLessThanOrEqual(band(left))
+              }
             for (const endpoint of pool.endpoints) {
               const seats = of('held').filter(
                 ({ lease }) => lease?.endpoint === endpoint && lease.seat,

@@ -1,0 +1,26 @@
+import type { TenantSettings } from '../core/settings.ts'
+import { headerOf } from './headers.ts'
+import { isTrusted, type TenantAsk } from './tenant.ts'
+
+/** A longer name of a conversation is no name but an attempt at our memory. */
+const sessionLengthMax = 256
+const plain = /^[\x20-\x7e]+$/
+
+/**
+ * What the client calls its conversation: its own word, or that of a chat page whose address is trusted. It holds for
+ * one tenant only, so that nobody can meet another's by its name. Undefined: nothing, or nothing that can be used.
+ */
+export function sessionOf(
+  ask: TenantAsk,
+  tenant: string,
+  settings: TenantSettings,
+): string | undefined {
+  const said = headerOf(ask.headers, 'x-chasqui-session') ?? ofChatPage(ask, settings)
+  if (said === undefined || said.length > sessionLengthMax || !plain.test(said)) return undefined
+  return `${tenant} ${said}`
+}
+
+function ofChatPage(ask: TenantAsk, settings: TenantSettings): string | undefined {
+  const chat = headerOf(ask.headers, 'x-openwebui-chat-id')
+  return chat !== undefined && isTrusted(ask, settings) ? chat : undefined
+}

@@ -1,0 +1,174 @@
+import { type Circumstances, costOf, errorOf, isFree, isTryable, savedTokens } from './cost.ts'
+import type { Field, Openings, Pressure } from './field.ts'
+import { keptFor } from './holdback.ts'
+import type { Action, Crowds, Snapshot, Waiting } from './plan.ts'
+import { placesMax } from './scratch.ts'
+import { settle } from './settle.ts'
+
+/** What is known worse than this is worth another look … */
+export const doubtful = 0.3
+/** … where it is thought to cost no more than this many times the best. */
+const exploredWithin = 1.5
+
+/** Two machines are equal where what they differ by is less than so many standard errors. */
+const errorsOfChance = 2
+
+/** Where it costs least; undefined: no seat is free that it could use, and none is promised to it. */
+export function byCosts<W extends Waiting>(
+  snapshot: Snapshot,
+  waiting: W,
+  field: Field,
+  line: Crowds,
+): Action<W> | undefined {
+  const { places } = field
+  const { prices, scratch } = snapshot
+  const { model } = waiting.need
+  const openings = openingsOf(field, scratch.begun)
+  if (openings.open.length === 0 && !snapshot.explaining) return undefined
+  const congests = openings.idleWarm && !field.loadingSomewhere && field.perSecond > 0
+  const circumstances: Circumstances = {
+    waiting,
+    field,
+    congestionS: congests ? (prices.congestion * line.countOf(model)) / field.perSecond : 0,
+    pressure: pressureOf(snapshot, waiting, field, line),
+    riskPrice: waiting.deadlineMs === undefined ? prices.risk : prices.riskWithDeadline,
+    idleWarm: openings.idleWarm,
+  }
+
+  let best = -1
+  let bestCost = Number.POSITIVE_INFINITY
+  let limit = Number.POSITIVE_INFINITY
+  const count = Math.min(places.length, placesMax)
+  const { costs } = scratch
+  const kept = keptFor(snapshot, waiting, field)
+  const someStepBack = kept.length > 0 || field.someHeld
+  for (let at = 0; at < count; at++) {
+    const place = places[at]!
+    // Who came back a moment ago, and has enough for now, steps behind those that could begin as soon.
+    const stepsBack =
+      someStepBack &&
+      (kept.includes(place) || (place.held && (place.warm ? openings.warmUnheld : openings.unheld)))
+    const cost = stepsBack ? Number.POSITIVE_INFINITY : costOf(circumstances, at, snapshot, limit)
+    costs[at] = cost
+    if (cost >= bestCost) continue
+    best = at
+    bestCost = cost
+    limit = Math.max(cost * (1 + prices.tieShare), cost + prices.tieS)
+  }
+  if (best < 0) return undefined
+  best = amongEquals(snapshot, waiting, field, best, limit, count)
+  if (field.doubtful) best = explored(snapshot, field, best, count)
+  return settle(snapshot, circumstances, waiting, best)
+}
+
+/** Which seats are open, as the plan stands. */
+function openingsOf(field: Field, begun: number): Openings {
+  const { openings } = field
+  if (openings.at === begun) return openings
+  openings.at = begun
+  openings.open.length = 0
+  openings.idleWarm = false
+  openings.unheld = false
+  openings.warmUnheld = false
+  const { places } = field
+  for (let at = 0; at < places.length; at++) {
+    const place = places[at]!
+    const free = isFree(place)
+    if (!free && !isTryable(place)) continue
+    openings.open.push(at)
+    if (!free) continue
+    if (place.warm) openings.idleWarm = true
+    if (place.held) continue
+    openings.unheld = true
+    if (place.warm) openings.warmUnheld = true
+  }
+  return openings
+}
+
+/** How much a load is wanted for this waiter. */
+export function pressureOf(
+  { nowMs }: Snapshot,
+  { need, sinceMs }: Waiting,
+  field: Field,
+  line: Crowds,
+): Pressure {
+  return {
+    waitedS: line.waitedMsOf(need.model, nowMs) / 1_000,
+    longestS: (nowMs - sinceMs) / 1_000,
+    warm: field.warmSomewhere || field.loadingSomewhere,
+    urgent: false,
+  }
+}
+
+/** Among costs that are as good as equal: who can begin, then whose cache holds more, then who was not picked longest. */
+function amongEquals(
+  snapshot: Snapshot,
+  waiting: Waiting,
+  field: Field,
+  first: number,
+  limit: number,
+  count: number,
+): number {
+  const { costs } = snapshot.scratch
+  let best = first
+  let bestStarts = field.places[first]!.startsNow
+  let bestCached = -1
+  const cheapest = field.places[first]!
+  const isIdle = cheapest.machine.streams === 0
+  for (let at = 0; at < count; at++) {
+    if (at === first) continue
+    const place = field.places[at]!
+    if (costs[at]! > limit) {
+      if (!isIdle || place.machine.streams > 0) continue
+      if (!isByChance(snapshot, waiting, field, first, at)) continue
+    }
+    if (place.startsNow !== bestStarts) {
+      if (!place.startsNow) continue
+    } else {
+      if (bestCached < 0) bestCached = savedTokens(snapshot, waiting, field, best)
+      const cached = savedTokens(snapshot, waiting, field, at)
+      if (cached < bestCached) continue
+      if (cached === bestCached && place.machine.turn >= field.places[best]!.machine.turn) continue
+    }
+    best = at
+    bestStarts = place.startsNow
+    bestCached = -1
+  }
+  return best
+}
+
+/**
+ * Whether two machines on which nothing runs differ by no more than measuring does. Else the one that a few slow
+ * moments made look slow would not be asked again for long, and its twin would carry every quiet hour.
+ */
+function isByChance(
+  { scratch, prices }: Snapshot,
+  waiting: Waiting,
+  { places }: Field,
+  cheaper: number,
+  dearer: number,
+): boolean {
+  const cost = scratch.costs[cheaper]!
+  const beyond = scratch.costs[dearer]! - cost
+  if (beyond <= cost * prices.tieShareIdle) return true
+  const error = Math.hypot(errorOf(waiting, places[cheaper]!), errorOf(waiting, places[dearer]!))
+  return beyond <= errorsOfChance * error
+}
+
+/** Rarely, and only where it costs little: somebody of whom too little is known, or nothing new for long. */
+function explored(snapshot: Snapshot, field: Field, best: number, count: number): number {
+  const { prices } = snapshot
+  if (prices.exploring <= 0) return best
+  const { costs } = snapshot.scratch
+  const limit = costs[best]! * exploredWithin
+  let candidate = -1
+  for (const at of field.openings.open) {
+    if (at >= count) break
+    const place = field.places[at]!
+    if (at === best || place.rates.doubt < doubtful || costs[at]! > limit) continue
+    if (!isFree(place) || !place.warm) continue
+    if (candidate < 0 || costs[at]! < costs[candidate]!) candidate = at
+  }
+  if (candidate < 0) return best
+  return snapshot.dice.roll() < prices.exploring ? candidate : best
+}

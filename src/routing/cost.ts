@@ -1,0 +1,167 @@
+import type { Field, Place, Pressure } from './field.ts'
+import type { Snapshot, Waiting } from './plan.ts'
+import type { Prices } from './prices.ts'
+
+/** What holds for one waiter at all of its places. */
+export interface Circumstances {
+  readonly waiting: Waiting
+  readonly field: Field
+  /** Seconds of work that waits for this model, divided by all who work on it. */
+  readonly congestionS: number
+  readonly pressure: Pressure
+  /** Of a second of doubt. */
+  readonly riskPrice: number
+  /** The model is in memory somewhere with a seat free now. */
+  readonly idleWarm: boolean
+}
+
+/** Where the terms stand in the block that `termsOf` fills; the order of `termNames`. */
+const waitAt = 0
+const loadAt = 1
+const prefillAt = 2
+const decodeAt = 3
+const slowdownAt = 4
+const evictionAt = 5
+const congestionAt = 6
+const riskAt = 7
+const ruleAt = 8
+
+/** So much of a wait behind others may as well be a machine that stood still for a moment. */
+const foreignErrorMax = 0.1
+
+/** Whether a place has a seat for somebody who begins now. */
+export function isFree(place: Place): boolean {
+  return place.free > 0 && place.machine.room > 0
+}
+
+/** Whether a seat more than the known ones may be tried there; beside a load it would tell nothing. */
+export function isTryable(place: Place): boolean {
+  return place.tryable && place.warm && place.machine.room > 0
+}
+
+/**
+ * What is the same for every waiter at a place, worked out once and anew when the plan changes something there: the
+ * line is walked with thousands of pairs, and each then costs a few multiplications.
+ */
+export function quote(place: Place, prices: Prices): void {
+  const { machine, rates } = place
+  const now = isFree(place)
+  const tried = !now && isTryable(place)
+  const seatS = now ? 0 : place.ends.firstS * (tried ? prices.tryDoubt : 1)
+  // A seat that comes free is taken over from somebody: there are no more streams than now.
+  const beside = now || tried ? machine.streams : Math.max(0, machine.streams - 1)
+  place.quotedAt = machine.changes
+  place.startsNow = now || tried
+  place.waitS = seatS + machine.foreignS
+  place.loadS = place.warm
+    ? 0
+    : place.warmInS !== undefined
+      ? Math.max(0, place.warmInS - seatS)
+      : machine.loadingS + rates.loadS
+  place.readS = rates.prefillS * (1 + rates.prefillSlope * beside)
+  place.writeS = rates.decodeS * (1 + rates.decodeSlope * beside)
+  place.slowdownS = now || tried ? prices.slowdown * machine.slowdownS : 0
+  place.pushingS = isCold(place) && place.evicts ? prices.eviction * place.evictionS : 0
+}
+
+/** Not in memory there, and not on its way either. */
+export function isCold(place: Place): boolean {
+  return !place.warm && place.warmInS === undefined
+}
+
+/**
+ * The cost in seconds of giving a request to a place: the time until it is done, and what that costs others. Infinity
+ * where it is not to be thought of.
+ *
+ *     wait + load + (prompt - cached) * prefill(n) + answer * decode(n)
+ *     + slowdown * (what all who run there lose) + eviction * (what the fleet loses) + congestion + risk + rules
+ *
+ * `n` counts the streams that run there with it. `enough`: what costs more need not be known exactly.
+ */
+export function costOf(
+  circumstances: Circumstances,
+  at: number,
+  snapshot: Snapshot,
+  enough: number,
+): number {
+  const { waiting, field, pressure, riskPrice } = circumstances
+  const place = field.places[at]!
+  if (place.quotedAt !== place.machine.changes) quote(place, snapshot.prices)
+  if (isCold(place) && !snapshot.mayLoad(waiting, field, at, pressure))
+    return Number.POSITIVE_INFINITY
+  const { promptTokens, outTokens } = waiting.work
+  const doubt = 1 + riskPrice * place.rates.doubt
+  let cost =
+    place.waitS +
+    place.slowdownS +
+    place.pushingS +
+    congestionOf(circumstances, place) +
+    doubt * (place.loadS + promptTokens * place.readS + outTokens * place.writeS)
+  if (snapshot.hasPrices) cost += snapshot.priceS(waiting, field, at)
+  // Who holds the prompt is only asked where that could make a difference.
+  const mostSaved = doubt * promptTokens * place.readS
+  if (snapshot.hasCaches && cost - mostSaved < enough)
+    cost -= doubt * savedTokens(snapshot, waiting, field, at) * place.readS
+  return cost
+}
+
+/** The terms of that cost, into a table. */
+export function termsOf(
+  circumstances: Circumstances,
+  at: number,
+  snapshot: Snapshot,
+  terms: Float64Array,
+  offset: number,
+): void {
+  const { waiting, field, riskPrice } = circumstances
+  const place = field.places[at]!
+  const { promptTokens, outTokens } = waiting.work
+  const prefillS = (promptTokens - savedTokens(snapshot, waiting, field, at)) * place.readS
+  const decodeS = outTokens * place.writeS
+  terms[offset + waitAt] = place.waitS
+  terms[offset + loadAt] = place.loadS
+  terms[offset + prefillAt] = prefillS
+  terms[offset + decodeAt] = decodeS
+  terms[offset + slowdownAt] = place.slowdownS
+  terms[offset + evictionAt] = place.pushingS
+  terms[offset + congestionAt] = congestionOf(circumstances, place)
+  terms[offset + riskAt] = riskPrice * place.rates.doubt * (place.loadS + prefillS + decodeS)
+  terms[offset + ruleAt] = snapshot.hasPrices ? snapshot.priceS(waiting, field, at) : 0
+}
+
+/** Tokens of the prompt that need not be read there. */
+export function savedTokens(
+  snapshot: Snapshot,
+  waiting: Waiting,
+  field: Field,
+  at: number,
+): number {
+  if (!snapshot.hasCaches) return 0
+  return Math.min(waiting.work.promptTokens, snapshot.cachedTokens(waiting, field, at))
+}
+
+/** Standard error of what a place is thought to cost: from how few samples, and how far apart, its speeds are known. */
+export function errorOf({ work }: Waiting, { machine, rates, readS, writeS }: Place): number {
+  const readError = work.promptTokens * readS * rates.prefillError
+  const writeError = work.outTokens * writeS * rates.decodeError
+  const foreignError = Math.min(machine.foreignS, foreignErrorMax)
+  return Math.hypot(readError, writeError, foreignError)
+}
+
+/** Seconds on the seat, from the moment when it is taken. */
+export function seatSecondsOf(
+  snapshot: Snapshot,
+  waiting: Waiting,
+  field: Field,
+  at: number,
+): number {
+  const { loadS, readS, writeS } = field.places[at]!
+  const { promptTokens, outTokens } = waiting.work
+  const read = promptTokens - savedTokens(snapshot, waiting, field, at)
+  return loadS + read * readS + outTokens * writeS
+}
+
+/** Only on waiting for a busy seat of a loaded model while another stands idle. */
+function congestionOf({ idleWarm, congestionS }: Circumstances, place: Place): number {
+  return idleWarm && place.warm && !place.startsNow ? congestionS : 0
+}

@@ -1,0 +1,110 @@
+import { byCosts, pressureOf } from './by-costs.ts'
+import { isFree, isTryable } from './cost.ts'
+import type { Field, Place } from './field.ts'
+import { pick } from './pickers.ts'
+import type { Action, Crowds, LineView, Snapshot, Waiting } from './plan.ts'
+import { begin, tablePlacesMax } from './settle.ts'
+import type { Table } from './table.ts'
+import { unhurried } from './unhurried.ts'
+
+/** Of those who want a model only so many are planned for; what comes behind them is too far off to know. */
+const depth = 16
+/** And so many in all: the bound of one decision's work. */
+const depthInAll = 256
+
+/**
+ * Who is served where, now. The line is walked in its order with a plan in hand, a line of time for each seat: each
+ * waiter gets the place where it costs least. If a seat is free there it begins; otherwise the seat that comes free
+ * first is promised to it, so that whoever stands behind may well begin on a slower seat that stands idle.
+ *
+ * Pure, but for the plan in the snapshot and the turns that pickers note. Who calls it takes the leases in the same
+ * breath, so that choosing and counting stay one act.
+ */
+export function decide<W extends Waiting>(snapshot: Snapshot, line: LineView<W>): Action<W>[] {
+  const actions: Action<W>[] = []
+  const stuck = new Set<string>()
+  const planned = new Map<string, number>()
+  let inAll = 0
+  for (const waiting of line.inOrder(snapshot.nowMs)) {
+    // Every kind of need in line has found nothing: the rest need not be looked at.
+    if (stuck.size >= line.keys) break
+    const { key, need } = waiting
+    if (stuck.has(key)) continue
+    if (need.seat && !snapshot.mayBegin(need.model)) {
+      stuck.add(key)
+      // Whether anybody can at all is not a question of seats.
+      if (!snapshot.isServable(waiting))
+        actions.push({ kind: 'nobody', waiting, bars: snapshot.barsOf(waiting) })
+      continue
+    }
+    const action = decideFor(snapshot, waiting, line)
+    if (action === undefined) stuck.add(key)
+    else actions.push(action)
+    if (action?.kind !== 'promise') continue
+    const before = planned.get(need.model) ?? 0
+    planned.set(need.model, before + 1)
+    // Another kind of need for the same model may still find what those before it could not use.
+    if (before + 1 >= depth) stuck.add(key)
+    if (++inAll >= depthInAll) break
+  }
+  return actions
+}
+
+/** The same for one alone; undefined: no seat is free, and none is promised to it. */
+export function decideFor<W extends Waiting>(
+  snapshot: Snapshot,
+  waiting: W,
+  line: Crowds,
+): Action<W> | undefined {
+  const field = snapshot.fieldOf(waiting)
+  if (field.places.length === 0) return { kind: 'nobody', waiting, bars: snapshot.barsOf(waiting) }
+  const byCost =
+    snapshot.settings.picker === 'expected-completion' &&
+    waiting.need.seat &&
+    field.distrust === undefined
+  return byCost ? byCosts(snapshot, waiting, field, line) : byRank(snapshot, waiting, field, line)
+}
+
+/** The other pickers, and what takes no seat: whoever is first in rank among those with a seat free now. */
+function byRank<W extends Waiting>(
+  snapshot: Snapshot,
+  waiting: W,
+  field: Field,
+  line: Crowds,
+): Action<W> | undefined {
+  const { need } = waiting
+  const { settings, turns } = snapshot
+  const pressure = pressureOf(snapshot, waiting, field, line)
+  const begins = (place: Place, at: number) =>
+    isFree(place) && (place.warm || snapshot.mayLoad(waiting, field, at, pressure))
+  const free = need.seat ? unhurried(field.places.filter(begins)) : field.places
+  const now = pick(free, need, turns, settings)
+  const chosen = now ?? pick(field.places.filter(isTryable), need, turns, settings)
+  if (!chosen) return undefined
+  if (need.seat) begin(snapshot, chosen, undefined)
+  const table: Table = {
+    model: need.model,
+    atMs: snapshot.nowMs,
+    by: settings.picker === 'expected-completion' ? 'least-busy' : settings.picker,
+    because: field.distrust ?? (need.seat ? undefined : 'it takes no seat'),
+    endpoints: field.places.slice(0, tablePlacesMax).map(nameOf),
+    terms: noTerms,
+    winner: chosen.endpoint.name,
+    asTry: now === undefined,
+    placesInAll: field.places.length,
+  }
+  return {
+    kind: 'start',
+    waiting,
+    endpoint: chosen.endpoint.name,
+    asTry: now === undefined,
+    place: chosen,
+    cachedTokens: 0,
+    load: chosen.warm ? 'none' : 'joined',
+    table,
+    barred: field.barred,
+  }
+}
+
+const noTerms = new Float64Array(0)
+const nameOf = (place: Place) => place.endpoint.name

@@ -1,0 +1,68 @@
+import type { Barred } from './able.ts'
+import { type Explained, explain } from './explain.ts'
+import type { Table } from './table.ts'
+
+/** Decisions that are kept: at 64 places each has 5 KB, so 5 MB at most. */
+const decisionsMax = 1_000
+
+/** One decision, from the choice to the end of what it began. */
+export interface Decision {
+  /** Of the request. */
+  readonly id: string
+  readonly table: Table
+  readonly barred: readonly Barred[]
+  readonly atWallMs: number
+  readonly waitedMs: number
+  readonly promptTokens: number
+  readonly outTokens: number
+  /** Seconds on the seat, as expected; undefined where nothing was. */
+  readonly expectedS: number | undefined
+  tookMs: number | undefined
+}
+
+export interface ExplainedDecision extends Explained {
+  readonly id: string
+  readonly waited_ms: number
+  readonly expected: {
+    readonly prompt_tokens: number
+    readonly answer_tokens: number
+    readonly seconds: number | null
+  }
+  /** On the seat; null: it still runs. */
+  readonly took_s: number | null
+}
+
+/** The last decisions, for those who ask why. */
+export class Decisions {
+  readonly #ring: Decision[] = []
+  #next = 0
+
+  add(decision: Decision): Decision {
+    this.#ring[this.#next] = decision
+    this.#next = (this.#next + 1) % decisionsMax
+    return decision
+  }
+
+  /** Of one request, first one first: an attempt that failed is followed by another decision. */
+  of(id: string): ExplainedDecision[] {
+    return this.#ring
+      .filter((each) => each.id === id)
+      .sort((one, other) => one.atWallMs - other.atWallMs)
+      .map(explained)
+  }
+}
+
+function explained(decision: Decision): ExplainedDecision {
+  const { id, waitedMs, promptTokens, outTokens, expectedS, tookMs } = decision
+  return {
+    id,
+    ...explain(decision.table, decision.barred, decision.atWallMs),
+    waited_ms: Math.round(waitedMs),
+    expected: {
+      prompt_tokens: Math.round(promptTokens),
+      answer_tokens: Math.round(outTokens),
+      seconds: expectedS === undefined ? null : Math.round(expectedS * 1_000) / 1_000,
+    },
+    took_s: tookMs === undefined ? null : Math.round(tookMs) / 1_000,
+  }
+}

@@ -1,0 +1,186 @@
+import type { Dice } from '../core/dice.ts'
+import type { EndpointView } from '../core/endpoint-view.ts'
+import type { Figures } from '../core/observer.ts'
+import type { RoutingSettings } from '../core/settings.ts'
+import { Costs } from './costs/costs.ts'
+import type { RequestSize } from './costs/sample.ts'
+import { decide, decideFor } from './decide.ts'
+import { type Decision, Decisions } from './decisions.ts'
+import type { Tastes } from './field.ts'
+import type { Priority } from './line.ts'
+import type { Need } from './need.ts'
+import { Turns } from './pickers.ts'
+import type { Action, Crowds, LineView, Waiting } from './plan.ts'
+import type { Prices } from './prices.ts'
+import { type DecisionEntry, recording } from './replay.ts'
+import { type Progress, type Run, Running } from './running.ts'
+import { Rush } from './rush.ts'
+import { Shares } from './shares.ts'
+import { Survey } from './survey.ts'
+import { expectedSecondsIn } from './table.ts'
+import type { Work } from './work.ts'
+
+export interface DispatcherDoors {
+  readonly endpoints: () => readonly EndpointView[]
+  readonly dice: Dice
+  readonly tastes?: Tastes
+  readonly prices?: Prices
+  /** Is given every decision about the line, to be made again one day; undefined: nothing is noted. */
+  readonly record?: (entry: DecisionEntry) => void
+}
+
+type Start<W> = Action<W> & { readonly kind: 'start' }
+
+/**
+ * Routing in one piece: what was learned, what runs, and the decisions made of both. It knows no proxy and reads no
+ * clock, so that a study in virtual time drives the very same thing.
+ *
+ *     line.join(waiting)
+ *     for (const action of dispatcher.decide(line, nowMs)) …        start: take the seat, then `began`
+ *     … dispatcher.loaded(run, nowMs) … dispatcher.ended(run, nowMs, how)
+ */
+export class Dispatcher {
+  readonly costs = new Costs()
+  readonly running = new Running()
+  readonly decisions = new Decisions()
+  /** What tenants were given of late; the order of the line goes by it. */
+  readonly shares = new Shares()
+  readonly #rush = new Rush()
+  readonly #record: DispatcherDoors['record']
+  readonly #survey: Survey
+  /** For questions: it takes no turns and rolls no dice. */
+  readonly #glance: Survey
+
+  constructor(doors: DispatcherDoors, settings: RoutingSettings) {
+    const { costs, running } = this
+    const turns = new Turns()
+    const rush = this.#rush
+    this.#record = doors.record
+    this.#survey = new Survey({ ...doors, costs, running, turns, rush }, settings)
+    const asIs = { nextOf: turns.nextOf.bind(turns), took: untouched }
+    const glances = { costs, running, rush, turns: asIs, dice: noChance, explaining: true }
+    this.#glance = new Survey({ ...doors, ...glances }, settings)
+  }
+
+  reconfigure(settings: RoutingSettings): void {
+    this.#survey.settings = settings
+    this.#glance.settings = settings
+  }
+
+  /** A request has come, and wants a seat. */
+  arrived(model: string, priority: Priority, nowMs: number): void {
+    if (priority === 'interactive') this.#rush.note(model, nowMs)
+  }
+
+  /** What a request is expected to take of whoever serves it. */
+  workOf(size: RequestSize): Work {
+    return this.costs.workOf(size)
+  }
+
+  /** Who of those in line is served where, now. */
+  decide<W extends Waiting>(line: LineView<W>, nowMs: number): Action<W>[] {
+    const snapshot = this.#survey.at(nowMs)
+    if (!this.#record) return decide(snapshot, line)
+    const noted = recording(snapshot, line)
+    const actions = decide(noted.snapshot, noted.line)
+    this.#record(noted.done(actions))
+    return actions
+  }
+
+  /** The same for one who does not stand in line; undefined: there is nothing for it now. */
+  decideFor<W extends Waiting>(waiting: W, line: Crowds, nowMs: number): Action<W> | undefined {
+    return decideFor(this.#survey.at(nowMs), waiting, line)
+  }
+
+  /** How likely a request is to be finished in so many seconds from its start, at the best place there is. */
+  chanceWithin(waiting: Waiting, leftS: number, nowMs: number): number {
+    const { work } = waiting
+    let best: number | undefined
+    for (const { rates, warm } of this.#glance.at(nowMs).fieldOf(waiting).places) {
+      // Where nothing was measured nothing is hopeless.
+      if (rates.samples < samplesEnough || !warm) return 1
+      const writesS = leftS - work.promptTokens * rates.prefillS
+      const chance = writesS <= 0 ? 0 : (work.lengths?.shareUpTo(writesS / rates.decodeS) ?? 1)
+      best = Math.max(best ?? 0, chance)
+    }
+    return best ?? 1
+  }
+
+  /** What would be done with a request now. Nothing is. */
+  wouldDo(need: Need, size: RequestSize, line: Crowds, nowMs: number): Action<Waiting> | undefined {
+    const waiting = {
+      ...{ need, key: '', work: this.workOf(size), priority: 'normal' },
+      ...{ sinceMs: nowMs, deadlineMs: undefined, promised: undefined },
+    }
+    return decideFor(this.#glance.at(nowMs), waiting, line)
+  }
+
+  /** Keeps a decision for those who will ask why. */
+  noted(
+    { waiting, table, barred }: Start<Waiting>,
+    { id, waitedMs, atWallMs }: Pick<Decision, 'id' | 'waitedMs' | 'atWallMs'>,
+  ): Decision {
+    const { promptTokens, outTokens } = waiting.work
+    const expectedS = expectedSecondsIn(table)
+    const more = { id, waitedMs, atWallMs, promptTokens, outTokens, expectedS, tookMs: undefined }
+    return this.decisions.add({ table, barred, ...more })
+  }
+
+  /** The seat is taken. To be called before the next decision. */
+  began<W extends Waiting>(
+    { waiting, place, asTry, cachedTokens, load }: Start<W>,
+    size: RequestSize,
+    progress: Progress,
+    nowMs: number,
+  ): Run {
+    this.shares.charge(size.tenant, waiting.work.serviceS, nowMs)
+    return this.running.begin(
+      {
+        served: {
+          endpoint: place.endpoint.name,
+          weights: place.weights,
+          sizeBytes: place.model?.sizeBytes,
+        },
+        size,
+        work: waiting.work,
+        asTry,
+        cachedTokens,
+        rates: { ...place.rates },
+        progress,
+      },
+      load,
+      nowMs,
+    )
+  }
+
+  /** The load that it waited for is over. */
+  loaded(run: Run, nowMs: number): void {
+    this.running.loaded(run, nowMs)
+  }
+
+  /** It is over: its seat is free, and something was learned. True: predictions are used again, or not any more. */
+  ended(run: Run, nowMs: number, how: { figures: Figures | undefined; whole: boolean }): boolean {
+    const sample = this.running.end(run, nowMs, how)
+    // Charged by what was expected; now it is known how long the answer was.
+    const outTokens = how.figures?.outputTokens ?? sample.pieces
+    const beyond = outTokens - run.work.outTokens
+    const { writeS } = this.costs.usualOf(run.size.model)
+    if (run.work.lengths) this.shares.charge(run.size.tenant, beyond * writeS, nowMs)
+    return this.costs.learn(sample)
+  }
+
+  /** Under this name there may be another machine from now on. */
+  forget(endpoint: string): void {
+    this.costs.forget(endpoint)
+  }
+}
+
+/** Samples from which on a speed is known. */
+const samplesEnough = 3
+const untouched = () => {}
+/** Dice that never let anything be tried out. */
+const noChance: Dice = { roll: one }
+
+function one(): number {
+  return 1
+}

@@ -1,0 +1,87 @@
+import { type Host, type Resident, residentAs, type Times } from './host.ts'
+
+/** What stays for ever is priced as if it stayed for so long. */
+const keptSMax = 1_800
+/** Ollama's own keep_alive, where a server does not say until when. */
+const keptSUsual = 300
+/** The last copy is worth more than its load: nobody else has it. Another one is hardly missed. */
+const lastCopy = 2
+const oneOfSeveral = 0.5
+
+/** What a price is made of, beside the host. */
+export interface PriceDoors {
+  readonly times: Times
+  /** Requests a second for a model. */
+  readonly perSecond: (model: string) => number
+  /** Copies of it in the fleet. */
+  readonly copies: (model: string) => number
+  /** May it leave at all? Pinned ones, and those below their least number of copies, may not. */
+  readonly mayLeave: (host: string, resident: Resident) => boolean
+  /** It came a short time ago. */
+  readonly isYoung: (host: string, resident: Resident) => boolean
+}
+
+/** Who would have to leave for a load, and what that costs; undefined: it can not be made to fit. */
+export interface Eviction {
+  readonly victims: readonly Resident[]
+  /** Seconds that the fleet loses by it, about. */
+  readonly priceS: number
+}
+
+const nobody: Eviction = { victims: [], priceS: 0 }
+
+/** Cheapest first, those that have just come last, until the model fits. */
+export function evictionFor(host: Host, model: string, doors: PriceDoors): Eviction | undefined {
+  if (residentAs(host, model)) return nobody
+  let bytes = host.models.get(model)?.bytes ?? 0
+  let count = 1
+  for (const resident of host.residents) {
+    bytes += resident.bytes ?? 0
+    count++
+  }
+  if (host.memory.fits(bytes, count)) return nobody
+  const priced = host.residents
+    .filter((resident) => doors.mayLeave(host.name, resident))
+    .map((resident) => ({
+      resident,
+      priceS: priceOf(host, resident, doors),
+      young: doors.isYoung(host.name, resident) ? 1 : 0,
+    }))
+    .sort((one, other) => one.young - other.young || one.priceS - other.priceS)
+  const victims: Resident[] = []
+  let priceS = 0
+  for (const { resident, priceS: own } of priced) {
+    victims.push(resident)
+    priceS += own
+    bytes -= resident.bytes ?? 0
+    count--
+    if (host.memory.fits(bytes, count)) return { victims, priceS }
+  }
+  // Alone it may be, whatever the figures say: the server will tell.
+  return victims.length === host.residents.length && count === 1 ? { victims, priceS } : undefined
+}
+
+/**
+ * `L * (1 - exp(-rate * share * kept))`, doubled for a last copy and halved for any other, plus what its cache is worth:
+ * the load that will be needed again, times the chance that it is, while it would still have been there.
+ */
+export function priceOf(host: Host, resident: Resident, doors: PriceDoors): number {
+  const { times, perSecond, copies } = doors
+  const model = resident.names[0] ?? ''
+  let rate = 0
+  let fewest = Number.POSITIVE_INFINITY
+  for (const name of resident.names) {
+    rate += perSecond(name)
+    fewest = Math.min(fewest, copies(name))
+  }
+  const keptS = Math.min(
+    keptSMax,
+    resident.keptMs === undefined ? keptSUsual : resident.keptMs / 1e3,
+  )
+  const again = 1 - Math.exp((-rate / Math.max(1, fewest)) * keptS)
+  const weight = fewest <= 1 ? lastCopy : oneOfSeveral
+  const prefixS = times.prefixS?.(host.name, model) ?? 0
+  // Who is in use is waited for until it is idle.
+  const busyS = resident.inUse > 0 ? times.serviceS(host.name, model, resident.inUse) / 2 : 0
+  return times.loadS(host.name, model) * again * weight + prefixS + busyS
+}

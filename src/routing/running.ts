@@ -1,0 +1,228 @@
+import type { Figures } from '../core/observer.ts'
+import { decodeSAt, prefillSAt, type Rates } from './costs/rates.ts'
+import type { RequestSize, Sample, ServedBy } from './costs/sample.ts'
+import type { Work } from './work.ts'
+
+/** How far a running request has come, as far as its owner can tell. */
+export interface Progress {
+  /** When its first piece came, on the clock's `now`; undefined: nothing yet, or its answer comes in one piece. */
+  readonly firstTokenAtMs: number | undefined
+  /** Pieces that were heard; 0 where nobody counts. */
+  readonly pieces: number
+}
+
+/** One request on its seat. */
+export interface Run {
+  readonly served: ServedBy
+  readonly size: RequestSize
+  readonly work: Work
+  readonly asTry: boolean
+  readonly cachedTokens: number
+  /** What was believed when it began. */
+  readonly rates: Readonly<Rates>
+  readonly progress: Progress
+  readonly startedMs: number
+  /** The model was not there: when its load is expected to be over. 0: it was. */
+  loadEndsMs: number
+  loadMs: number
+  /** It waited for no other load. */
+  readonly ownLoad: boolean
+  /** The machine's stream-milliseconds when it began to be served. */
+  streamsFrom: number
+  servedFromMs: number
+  /** What the last `look` found: tokens still to be written, seconds until its end, and what that holds for. */
+  tokensLeft: number
+  secondsLeft: number
+  lookedMs: number
+  secondsAtLook: number
+  lookedStreams: number
+  /** Among those of its machine. */
+  at: number
+}
+
+interface MachineRuns {
+  readonly runs: Run[]
+  /** Those whose model is there. */
+  streams: number
+  /** Streams summed over time. */
+  streamMs: number
+  atMs: number
+  version: number
+}
+
+const idle: readonly Run[] = []
+/** How far a run has come is worked out anew no more often: a busy fleet decides a thousand times a second. */
+export const lookAgainMs = 250
+
+/**
+ * What runs where, and when it is expected to end. The one owner of that: who takes a seat begins a run, and who gives
+ * it back ends it, which makes a sample of it.
+ */
+export class Running {
+  readonly #machines = new Map<string, MachineRuns>()
+  #versions = 0
+
+  begin(
+    start: Pick<Run, 'served' | 'size' | 'work' | 'asTry' | 'cachedTokens' | 'rates' | 'progress'>,
+    load: 'none' | 'own' | 'joined',
+    nowMs: number,
+  ): Run {
+    const machine = this.#machineOf(start.served.endpoint)
+    const isCold = load !== 'none'
+    const loadEndsMs = isCold ? nowMs + start.rates.loadS * 1_000 : 0
+    const run: Run = {
+      ...start,
+      startedMs: nowMs,
+      loadEndsMs,
+      loadMs: 0,
+      ownLoad: load === 'own',
+      streamsFrom: 0,
+      servedFromMs: nowMs,
+      tokensLeft: 0,
+      secondsLeft: 0,
+      lookedMs: Number.NEGATIVE_INFINITY,
+      secondsAtLook: 0,
+      lookedStreams: 0,
+      at: machine.runs.length,
+    }
+    machine.runs.push(run)
+    machine.version = ++this.#versions
+    if (!isCold) this.#serve(machine, run, nowMs)
+    return run
+  }
+
+  /** The load that it waited for is over. */
+  loaded(run: Run, nowMs: number): void {
+    if (run.loadEndsMs === 0) return
+    run.loadEndsMs = 0
+    run.loadMs = nowMs - run.startedMs
+    run.lookedMs = Number.NEGATIVE_INFINITY
+    const machine = this.#machineOf(run.served.endpoint)
+    machine.version = ++this.#versions
+    this.#serve(machine, run, nowMs)
+  }
+
+  /** It is over, and its seat free. */
+  end(run: Run, nowMs: number, how: { figures: Figures | undefined; whole: boolean }): Sample {
+    const machine = this.#machineOf(run.served.endpoint)
+    const last = machine.runs.pop()!
+    machine.version = ++this.#versions
+    if (last !== run) {
+      machine.runs[run.at] = last
+      last.at = run.at
+    }
+    const served = run.loadEndsMs === 0
+    if (served) {
+      this.#count(machine, nowMs)
+      machine.streams--
+    }
+    const tookMs = nowMs - run.startedMs
+    const servedMs = nowMs - run.servedFromMs
+    const firstTokenAtMs = firstTokenOf(run)
+    if (machine.runs.length === 0) this.#machines.delete(run.served.endpoint)
+    return {
+      ...run.served,
+      size: run.size,
+      endedMs: nowMs,
+      tookMs,
+      firstTokenMs: firstTokenAtMs === undefined ? undefined : firstTokenAtMs - run.startedMs,
+      loadMs: run.loadMs,
+      ownLoad: run.ownLoad,
+      streams:
+        served && servedMs > 0 ? Math.max(1, (machine.streamMs - run.streamsFrom) / servedMs) : 1,
+      cachedTokens: run.cachedTokens,
+      figures: how.figures,
+      pieces: firstTokenAtMs === undefined ? 0 : run.progress.pieces,
+      whole: how.whole,
+      asTry: run.asTry,
+    }
+  }
+
+  /** Another number than before: something began or ended there. */
+  versionOf(endpoint: string): number {
+    return this.#machines.get(endpoint)?.version ?? 0
+  }
+
+  of(endpoint: string): readonly Run[] {
+    return this.#machines.get(endpoint)?.runs ?? idle
+  }
+
+  /** Runs at all endpoints together. */
+  get size(): number {
+    let size = 0
+    for (const { runs } of this.#machines.values()) size += runs.length
+    return size
+  }
+
+  #serve(machine: MachineRuns, run: Run, nowMs: number): void {
+    this.#count(machine, nowMs)
+    machine.streams++
+    run.streamsFrom = machine.streamMs
+    run.servedFromMs = nowMs
+  }
+
+  #count(machine: MachineRuns, nowMs: number): void {
+    machine.streamMs += machine.streams * (nowMs - machine.atMs)
+    machine.atMs = nowMs
+  }
+
+  #machineOf(endpoint: string): MachineRuns {
+    let machine = this.#machines.get(endpoint)
+    if (!machine) {
+      machine = { runs: [], streams: 0, streamMs: 0, atMs: 0, version: 0 }
+      this.#machines.set(endpoint, machine)
+    }
+    return machine
+  }
+}
+
+/** An answer that was begun elsewhere and goes on here had its first piece before. */
+function firstTokenOf({ progress, startedMs }: Run): number | undefined {
+  const { firstTokenAtMs } = progress
+  return firstTokenAtMs === undefined || firstTokenAtMs < startedMs ? undefined : firstTokenAtMs
+}
+
+/** Works out how far a run is, with so many streams at its endpoint: `tokensLeft` and `secondsLeft`. */
+export function look(run: Run, streams: number, nowMs: number): void {
+  const passedMs = nowMs - run.lookedMs
+  // Several decisions within a moment see the same.
+  if (run.lookedStreams === streams && passedMs >= 0 && passedMs < lookAgainMs) {
+    run.secondsLeft = Math.max(0, run.secondsAtLook - passedMs / 1_000)
+    return
+  }
+  lookAnew(run, streams, nowMs)
+  run.secondsAtLook = run.secondsLeft
+}
+
+function lookAnew(run: Run, streams: number, nowMs: number): void {
+  run.lookedMs = nowMs
+  run.lookedStreams = streams
+  const { work, rates } = run
+  const tokenS = decodeSAt(rates, streams)
+  const residual = (written: number) => work.lengths?.residual(written, work.outTokensMax) ?? 0
+  if (firstTokenOf(run) !== undefined) {
+    run.tokensLeft = residual(tokensWritten(run, streams, nowMs))
+    run.secondsLeft = run.tokensLeft * tokenS
+    return
+  }
+  const readS = Math.max(0, work.promptTokens - run.cachedTokens) * prefillSAt(rates, streams)
+  run.tokensLeft = residual(0)
+  if (run.loadEndsMs > 0) {
+    // A load that takes longer than expected takes a little longer still.
+    const loadS = Math.max((run.loadEndsMs - nowMs) / 1_000, 0.2 * rates.loadS)
+    run.secondsLeft = loadS + readS + run.tokensLeft * tokenS
+    return
+  }
+  const passedS = (nowMs - run.servedFromMs) / 1_000
+  // An answer that comes in one piece tells nothing on its way: what it has written is guessed by time.
+  if (passedS > readS) run.tokensLeft = residual((passedS - readS) / tokenS)
+  const unread = Math.max(readS - passedS, work.lengths ? 0 : Math.max(0.1 * readS, 0.01))
+  run.secondsLeft = unread + run.tokensLeft * tokenS
+}
+
+function tokensWritten(run: Run, streams: number, nowMs: number): number {
+  const firstTokenAtMs = firstTokenOf(run)
+  if (firstTokenAtMs === undefined) return 0
+  if (run.progress.pieces > 0) return run.progress.pieces
+  return (nowMs - firstTokenAtMs) / 1_000 / decodeSAt(run.rates, streams)
+}
