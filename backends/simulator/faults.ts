@@ -35,6 +35,8 @@ export type FaultKind =
   | 'wrong-content-length'
   /** Loads fail with `text`; a text with "memory" in it is tried twice, as Ollama does. */
   | 'load-failure'
+  /** The pending queue stands still: what is loaded is served and listed, and nothing is loaded any more. */
+  | 'loads-hang'
   /** 404, as after somebody deleted the model behind the proxy's back. */
   | 'forget-model'
 
@@ -71,8 +73,12 @@ const known: Readonly<Record<FaultKind, true>> = {
   'split-writes': true,
   'wrong-content-length': true,
   'load-failure': true,
+  'loads-hang': true,
   'forget-model': true,
 }
+
+/** What no single request meets. */
+const ofTheServer: ReadonlySet<FaultKind> = new Set(['refuse', 'load-failure', 'loads-hang'])
 
 interface Armed {
   readonly fault: Fault
@@ -121,13 +127,18 @@ export class Faults {
   /** The faults that this request meets; each is counted down. `model` is undefined until the body is read. */
   forRequest(path: string, model: string | undefined): Fault[] {
     return this.#draw(({ fault }) => {
-      if (fault.kind === 'refuse' || fault.kind === 'load-failure') return false
+      if (ofTheServer.has(fault.kind)) return false
       if (fault.path === undefined ? !inferring.test(path) : !onPath(fault.path, path)) return false
       return (
         fault.model === undefined ||
         (model !== undefined && canonicalName(fault.model) === canonicalName(model))
       )
     })
+  }
+
+  /** As long as it is armed; whoever waits for a load waits on when its client has left. */
+  get loadsHang(): boolean {
+    return this.#armed.some(({ fault }) => fault.kind === 'loads-hang')
   }
 
   loadFailure(canonical: string): string | undefined {

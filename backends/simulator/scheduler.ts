@@ -29,6 +29,8 @@ interface Pending {
   readonly refuse: (refusal: unknown) => void
 }
 
+/** How often a queue that stands still looks whether it may go on. */
+const hangLookMs = 20
 /** Only this share of the free memory is planned with, as estimates are estimates. */
 const memoryShare = 0.8
 
@@ -197,6 +199,8 @@ export class Scheduler {
   }
 
   async #serve(wish: Wish): Promise<Runner | undefined> {
+    while (this.#faults.loadsHang && !this.#closed.signal.aborted)
+      await sleep(this.#clock, hangLookMs, this.#closed.signal)
     for (;;) {
       if (wish.signal.aborted || this.#closed.signal.aborted) throw clientLeft()
       const loaded = this.#runners.get(wish.model.weights)

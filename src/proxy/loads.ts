@@ -2,7 +2,9 @@ import type { Ask } from '../core/ask.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Observer } from '../core/observer.ts'
 import type { Outcome } from '../core/outcome.ts'
+import type { RunnerKey } from '../core/runner-options.ts'
 import type { Endpoint } from '../pool/endpoint.ts'
+import { type Asked, LoadAsks } from './load-asks.ts'
 
 /** What came of a load: nothing to add, or how it failed, with the backend's own answer where it gave one. */
 export type LoadResult =
@@ -16,15 +18,38 @@ export interface HeldAnswer {
   readonly body: Buffer
 }
 
-/** One request of our own to a backend. */
+/** One request of our own to a backend. `onEnd` calls back what ends it early. */
 export type SendOwn = (
   endpoint: Endpoint,
   path: string,
   body: string,
+  onEnd?: (end: () => void) => Disposable,
 ) => Promise<{ outcome: Outcome; answer: HeldAnswer | undefined }>
+
+/** Who looks after memory: makes room before a load, hears of it, and says when it has hung for too long. */
+export interface LoadKeeper {
+  began(endpoint: Endpoint, model: string): void
+  /** Ends when there is room, when nobody wants the load any more, or when no room can be made. */
+  makeRoom(
+    endpoint: Endpoint,
+    load: { readonly model: string; readonly runner: RunnerKey },
+    isWanted: () => boolean,
+  ): Promise<void>
+  ended(endpoint: Endpoint, model: string, tookMs: number, outcome: Outcome): void
+  /** After so long without an answer the load is asked for again. */
+  againMs(endpoint: Endpoint, model: string): number
+  /** After so long it is worth asking whether a load hangs. */
+  patienceMs(endpoint: Endpoint, model: string): number
+  /** It does, and somebody else can do better: it is given up. */
+  hasHung(endpoint: Endpoint, model: string): boolean
+}
+
+/** What a load of the proxy's own accord asks for. */
+export type LoadWish = Pick<Ask, 'name' | 'modelText' | 'op' | 'runner' | 'keepAlive'>
 
 interface Load {
   readonly key: string
+  readonly model: string
   readonly result: Promise<LoadResult>
   /** Exchanges that still wait for it. */
   wanted: number
@@ -38,14 +63,14 @@ export class Loads {
   readonly #send: SendOwn
   readonly #clock: Clock
   readonly #observer: Observer
+  readonly #keeper: LoadKeeper | undefined
   readonly #byEndpoint = new Map<Endpoint, { line: Promise<unknown>; loads: Map<string, Load> }>()
-  /** Runner options of the last load that went through us, by endpoint and model. */
-  readonly #loadedWith = new WeakMap<Endpoint, Map<string, string>>()
 
-  constructor(send: SendOwn, clock: Clock, observer: Observer) {
+  constructor(send: SendOwn, clock: Clock, observer: Observer, keeper?: LoadKeeper) {
     this.#send = send
     this.#clock = clock
     this.#observer = observer
+    this.#keeper = keeper
   }
 
   /** Loads going on or waiting at this endpoint. */
@@ -59,16 +84,21 @@ export class Loads {
     const wanted = runnerKey(ask)
     if (this.#byEndpoint.get(endpoint)?.loads.has(`${model} ${wanted}`)) return true
     if (!endpoint.residentAs(model)) return true
-    const last = this.#loadedWith.get(endpoint)?.get(model)
-    if (last !== undefined) return last !== wanted
-    if (wanted === '') return false
-    // Somebody else loaded it; as far as we see it is the same runner when only the context is named and equal.
-    const numCtx = Number(ask.runner['num_ctx'])
-    return Object.keys(ask.runner).length !== 1 || endpoint.contextLoaded(model) !== numCtx
+    const runs = endpoint.runsAs(model, wanted)
+    // Of what nobody told a request without options of its own takes any; with some it is made sure of.
+    return runs === 'other' || (runs === 'unknown' && wanted !== '')
+  }
+
+  /** Exchanges that hold a seat for this model there and wait for a load of it: nothing of theirs runs yet. */
+  waitingFor(endpoint: Endpoint, model: string): number {
+    let count = 0
+    for (const load of this.#byEndpoint.get(endpoint)?.loads.values() ?? [])
+      if (load.model === model) count += load.wanted
+    return count
   }
 
   /** Joins the load of this model with these options, or begins it. `leave` says that one less waits for it. */
-  join(endpoint: Endpoint, ask: Ask): { result: Promise<LoadResult>; leave: () => void } {
+  join(endpoint: Endpoint, ask: LoadWish): { result: Promise<LoadResult>; leave: () => void } {
     const ofEndpoint = this.#byEndpoint.get(endpoint) ?? {
       line: Promise.resolve(),
       loads: new Map(),
@@ -79,7 +109,7 @@ export class Loads {
     if (!load) {
       const result = ofEndpoint.line.then(() => this.#load(endpoint, ask, key))
       ofEndpoint.line = result.catch(() => {})
-      load = { key, result, wanted: 0 }
+      load = { key, model: ask.name.canonical, result, wanted: 0 }
       ofEndpoint.loads.set(key, load)
     }
     const joined = load
@@ -92,44 +122,96 @@ export class Loads {
     }
   }
 
-  async #load(endpoint: Endpoint, ask: Ask, key: string): Promise<LoadResult> {
+  async #load(endpoint: Endpoint, ask: LoadWish, key: string): Promise<LoadResult> {
     const ofEndpoint = this.#byEndpoint.get(endpoint)
     const wanted = () => ofEndpoint?.loads.get(key)?.wanted ?? 0
     try {
       // A load that runs is finished whoever leaves; one that nobody waits for any more need not begin.
-      if (wanted() === 0)
-        return { kind: 'failed', outcome: { kind: 'clientLeft' }, answer: undefined }
-      return await this.#loadNow(endpoint, ask, wanted)
+      if (wanted() === 0) return nobody
+      const model = ask.name.canonical
+      this.#keeper?.began(endpoint, model)
+      let told = false
+      try {
+        const load = { model, runner: runnerKey(ask) }
+        await this.#keeper?.makeRoom(endpoint, load, () => wanted() > 0)
+        // Those who left did so while room was made, and there may be none.
+        if (wanted() === 0) return nobody
+        const sent = await this.#loadNow(endpoint, ask)
+        told = true
+        return this.#tell(endpoint, ask, sent, wanted)
+      } finally {
+        // Or nothing else would ever be loaded there.
+        if (!told) this.#keeper?.ended(endpoint, model, 0, { kind: 'clientLeft' })
+      }
     } finally {
       ofEndpoint?.loads.delete(key)
       if (ofEndpoint?.loads.size === 0) this.#byEndpoint.delete(endpoint)
     }
   }
 
-  async #loadNow(endpoint: Endpoint, ask: Ask, wanted: () => number): Promise<LoadResult> {
+  async #loadNow(endpoint: Endpoint, ask: LoadWish): Promise<Sent> {
     const model = ask.name.canonical
     const startedMs = this.#clock.now()
     const embeds = endpoint.model(model)?.embeddingOnly ?? ask.op === 'embed'
-    const { outcome, answer } = await this.#send(
-      endpoint,
-      embeds ? '/api/embed' : '/api/generate',
-      loadBody(ask, embeds),
-    )
-    const tookMs = this.#clock.now() - startedMs
+    const [path, body] = [embeds ? '/api/embed' : '/api/generate', loadBody(ask, embeds)]
+    const asks = new LoadAsks({
+      clock: this.#clock,
+      ask: (onEnd) => this.#send(endpoint, path, body, onEnd),
+      againMs: this.#keeper?.againMs(endpoint, model),
+      isThere: () => endpoint.ready,
+    })
+    const watch = this.#watch(endpoint, model, () => asks.end(hung))
+    try {
+      return { ...(await asks.result), tookMs: this.#clock.now() - startedMs }
+    } finally {
+      watch[Symbol.dispose]()
+    }
+  }
+
+  #tell(
+    endpoint: Endpoint,
+    ask: LoadWish,
+    { outcome, answer, tookMs }: Sent,
+    wanted: () => number,
+  ): LoadResult {
+    const model = ask.name.canonical
+    this.#keeper?.ended(endpoint, model, tookMs, outcome)
     if (outcome.kind !== 'answered') {
       this.#observer.loaded(endpoint.name, model, 'error', tookMs)
       return { kind: 'failed', outcome, answer }
     }
     this.#observer.loaded(endpoint.name, model, wanted() === 0 ? 'rescued' : 'ok', tookMs)
-    endpoint.learnLoaded(model)
-    const loadedWith = this.#loadedWith.get(endpoint) ?? new Map<string, string>()
-    loadedWith.set(model, runnerKey(ask))
-    this.#loadedWith.set(endpoint, loadedWith)
+    endpoint.learnLoaded(model, runnerKey(ask))
     return { kind: 'loaded' }
+  }
+
+  /** A load may take as long as it takes; one that hangs while others could serve is ended. */
+  #watch(endpoint: Endpoint, model: string, end: () => void): Disposable {
+    const keeper = this.#keeper
+    let timer: Disposable | undefined
+    const wait = () => {
+      if (!keeper) return
+      timer = this.#clock.after(keeper.patienceMs(endpoint, model), () => {
+        if (keeper.hasHung(endpoint, model)) end()
+        else wait()
+      })
+    }
+    wait()
+    return { [Symbol.dispose]: () => timer?.[Symbol.dispose]() }
   }
 }
 
-function runnerKey(ask: Pick<Ask, 'runner'>): string {
+const nobody: LoadResult = { kind: 'failed', outcome: { kind: 'clientLeft' }, answer: undefined }
+
+type Sent = Asked & { readonly tookMs: number }
+
+const hung: Asked = {
+  outcome: { kind: 'refused', status: 503, why: 'loadsHang', text: 'its loads hang' },
+  answer: undefined,
+}
+
+/** The options that make a runner, as one text. */
+export function runnerKey(ask: Pick<Ask, 'runner'>): RunnerKey {
   return Object.entries(ask.runner)
     .map(([name, value]) => `${name}=${value}`)
     .sort()
@@ -137,7 +219,7 @@ function runnerKey(ask: Pick<Ask, 'runner'>): string {
 }
 
 /** The client's own texts for options and keep_alive, so that Ollama makes the very runner that the request needs. */
-function loadBody(ask: Ask, embeds: boolean): string {
+function loadBody(ask: LoadWish, embeds: boolean): string {
   const { shift, ...options } = ask.runner
   const fields = [
     `"model":${JSON.stringify(ask.modelText)}`,

@@ -1,0 +1,77 @@
+import { describe, expect, it } from 'vitest'
+import { handClock } from '../help/clock.ts'
+import { backendOf, poolOf, ps } from './help.ts'
+
+/** One server of which the models in memory are told by hand. */
+function server() {
+  const clock = handClock()
+  const pool = poolOf([backendOf('a')], { models: ['m', 'n', 'o'], clock })
+  const endpoint = pool.endpoint('a')!
+  const lists = (...models: string[]) => {
+    clock.pass(1_000)
+    endpoint.learnInMemory(ps(models))
+  }
+  return { clock, endpoint, lists }
+}
+const evicts = (endpoint: ReturnType<typeof server>['endpoint'], model: string) =>
+  endpoint.model(`${model}:latest`)!.evicts
+
+describe('what an endpoint learns of its memory', () => {
+  it('is that something does not fit beside what it pushed out', () => {
+    const { endpoint, lists } = server()
+    lists('m')
+    expect(evicts(endpoint, 'n')).toBe(false)
+    lists('n')
+    expect(evicts(endpoint, 'm')).toBe(true)
+  })
+
+  it('is the same after a load of our own, which is known before it is listed', () => {
+    // It was taken for loaded beside the old one at once, so that nothing new seemed to have come: a server that had
+    // room for one was held to have room for two, and clients pushed one another out.
+    const { endpoint, lists } = server()
+    lists('m')
+    endpoint.learnLoaded('n:latest')
+    expect(endpoint.residentAs('m:latest')).toBe(true)
+    lists('n')
+    expect(evicts(endpoint, 'm')).toBe(true)
+  })
+
+  it('is the same when both are gone again before they are listed', () => {
+    const { endpoint, lists } = server()
+    lists('m')
+    endpoint.learnLoaded('n:latest')
+    lists()
+    expect(endpoint.memory.isTight).toBe(true)
+  })
+
+  it('is nothing where a model left by itself, or was asked to leave', () => {
+    const { endpoint, lists } = server()
+    lists('m')
+    lists()
+    lists('n')
+    expect(endpoint.memory.isTight).toBe(false)
+    endpoint.parting.add('n:latest')
+    lists('o')
+    expect(endpoint.memory.isTight).toBe(false)
+  })
+
+  it('is forgotten when it comes back, perhaps as another machine', () => {
+    const { endpoint, lists } = server()
+    lists('m')
+    lists('n')
+    endpoint.returned()
+    expect(endpoint.memory.isTight).toBe(false)
+  })
+
+  it('keeps the seats of a model that leaves from everybody', () => {
+    const { endpoint, lists } = server()
+    lists('m')
+    expect(endpoint.model('m:latest')!.seatFree).toBe(true)
+    endpoint.parting.add('m:latest')
+    expect([endpoint.model('m:latest')!.seatFree, endpoint.model('m:latest')!.seatToTry]).toEqual([
+      false,
+      false,
+    ])
+    expect(endpoint.model('n:latest')!.seatFree).toBe(true)
+  })
+})
