@@ -2,6 +2,7 @@
 import { faults, usage as faultsUsage } from './faults.ts'
 import { overhead, usage as overheadUsage } from './overhead.ts'
 import { UsageError } from './plan.ts'
+import { routing, usage as routingUsage } from './routing.ts'
 import { split, usage as splitUsage } from './split.ts'
 
 interface Bench {
@@ -20,6 +21,12 @@ const benches: Readonly<Record<string, Bench>> = {
     about: 'how near one large request over many servers comes to the best that they could do',
     usage: splitUsage,
     run: split,
+  },
+  routing: {
+    about:
+      'how good the choice of a backend is, in virtual time, beside other balancers and a clairvoyant',
+    usage: routingUsage,
+    run: routing,
   },
   faults: {
     about: 'what clients get when backends die, hang and lie, beside nginx and HAProxy',

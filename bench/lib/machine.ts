@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
-import { cpus, release, totalmem } from 'node:os'
+import { cpus, loadavg, release, totalmem } from 'node:os'
 import { delimiter, join } from 'node:path'
 
 /** The one under test has a core to itself; the upstream and the load share the other. */
@@ -31,6 +31,13 @@ export function describeMachine(): string[] {
       ? `the one under test on cpu ${proxyCpu}, upstream and load on cpu ${loadCpu}`
       : 'not pinned (no taskset, or fewer than two cores): figures vary more',
   ]
+}
+
+/** Others may work on this machine: what figures are worth depends on it. */
+export function loadNow(): string {
+  return `load average ${loadavg()
+    .map((each) => each.toFixed(1))
+    .join(' ')}`
 }
 
 function findPinner(): string | undefined {

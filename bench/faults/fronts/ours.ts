@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -33,7 +34,7 @@ const warming = { row: 'warm', topic: 'nothing else', tokens: 8 }
 
 export const ours: Front = {
   name: 'ours',
-  note: 'one process through all rows, so it is warm; under its supervisor; its model is measured before; no slow start',
+  note: 'one process through all rows, so it is warm; under its supervisor; its model is measured before; no slow start; least busy first, as the others have it',
   look: () => (existsSync(main) ? oursPeer.look() : { missing: 'src/main.mjs is not there' }),
   start: startOurs,
 }
@@ -64,7 +65,7 @@ async function startOurs(place: Place): Promise<RunningFront> {
   /** Each answers through the proxy: one that rested is on probation, and would get one request at a time. */
   const answer = () =>
     until(readyMs, child, async () => {
-      const replies = await Promise.all(all.flatMap(() => [small(caller), small(caller)]))
+      const replies = await Promise.all(all.flatMap(() => [1, 2, 3, 4].map(() => small(caller))))
       const names = replies.map(({ headers }) => headers['x-chasqui-backend'])
       return new Set(names).size === all.length
     })
@@ -108,9 +109,11 @@ async function startOurs(place: Place): Promise<RunningFront> {
   }
 }
 
+/** Another question each time, or it would go to whoever has its beginning in memory. */
 function small(caller: Caller): Promise<Reply> {
   const options = { temperature: 0, num_predict: 1 }
-  return caller.post('/api/generate', { model, prompt: 'Are you there?', stream: false, options })
+  const prompt = `${randomUUID()}: are you there?`
+  return caller.post('/api/generate', { model, prompt, stream: false, options })
 }
 
 async function until(limitMs: number, child: Child, is: () => Promise<boolean>): Promise<void> {
@@ -126,6 +129,7 @@ const config = ({ seats, checkMs }: Place, backends: Place['backends']) => `vers
 listen: 127.0.0.1:0
 probes: { interval: ${checkMs}ms, timeout: ${checkMs * 0.9}ms }
 breaker: { slow_start: off }
+routing: { picker: least-busy }
 backends:
 ${backends.map(({ name, port }) => `  - { name: ${name}, url: "http://127.0.0.1:${port}", slots: ${seats} }`).join('\n')}
 `

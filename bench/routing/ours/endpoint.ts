@@ -1,0 +1,154 @@
+import type { Dice } from '../../../src/core/dice.ts'
+import type { EndpointView, ModelView } from '../../../src/core/endpoint-view.ts'
+import type { BreakerSettings } from '../../../src/core/settings.ts'
+import {
+  admits,
+  type Breaker,
+  breakerAfter,
+  breakerEntered,
+  freshBreaker,
+} from '../../../src/pool/breaker.ts'
+import { Seats } from '../../../src/pool/seats.ts'
+import type { Machine } from '../engine/machine.ts'
+import type { Switch } from '../engine/world.ts'
+
+/** As they are without a configuration. */
+const breakerSettings: BreakerSettings = {
+  ...{ failuresInRow: 5, failureShare: 0.5, windowSize: 20 },
+  ...{ restMs: 10_000, restMsMax: 300_000, slowStartMs: undefined },
+}
+/** A prober's beat, and how many looks in vain make a server away. */
+const fall = 2
+const bytesPerSecond = 1e9
+
+/** A virtual machine seen through the window that routing has: seats and breaker are those of the product. */
+export class VirtualEndpoint implements EndpointView {
+  readonly name: string
+  readonly weight = 1
+  readonly labels: readonly string[] = []
+  readonly enabled = true
+  readonly contextDefault = 131_072
+  readonly room = Number.POSITIVE_INFINITY
+  readonly machine: Machine
+  ready = true
+  inFlight = 0
+  awaySinceMs = Number.NaN
+  /** Models that have to leave the memory: nobody new is sent there for them. */
+  readonly parting = new Set<string>()
+  /** When each model came into memory, as far as that was seen. */
+  readonly arrivedMs = new Map<string, number>()
+  readonly #models = new Map<string, VirtualModel>()
+  readonly #view: Switch
+  #breaker: Breaker = freshBreaker
+  #failedProbes = 0
+  readonly #wereThere = new Set<string>()
+
+  /** `slots`: what the operator has said of them; undefined: they are found out. */
+  constructor(machine: Machine, view: Switch, slots: number | undefined) {
+    this.name = machine.spec.name
+    this.machine = machine
+    this.#view = view
+    for (const [index, { name, loadSeconds }] of view.models.entries())
+      this.#models.set(
+        name,
+        new VirtualModel(this, view, index, loadSeconds * bytesPerSecond, slots),
+      )
+  }
+
+  get models(): ReadonlyMap<string, VirtualModel> {
+    return this.#models
+  }
+
+  get admitting(): boolean {
+    return admits(this.#breaker, this.#view.nowMs)
+  }
+
+  model(canonical: string): VirtualModel | undefined {
+    return this.#models.get(canonical)
+  }
+
+  entered(): void {
+    this.inFlight++
+    this.#breaker = breakerEntered(this.#breaker)
+  }
+
+  left(verdict: 'good' | 'bad' | 'nothing', dice: Dice): void {
+    this.inFlight--
+    this.#breaker = breakerAfter(
+      ...[this.#breaker, verdict, this.#view.nowMs, breakerSettings, dice],
+    )
+  }
+
+  /** Models that have left the memory since it was asked the last time. */
+  *unloaded(): Iterable<string> {
+    for (const [name, { index }] of this.#models) {
+      const isThere = this.machine.isResident(index)
+      if (this.#wereThere.has(name) && !isThere) yield name
+      if (isThere) this.#wereThere.add(name)
+      else this.#wereThere.delete(name)
+    }
+  }
+
+  /** Gives true when it was ready and is no longer, or the other way round. */
+  probe(): boolean {
+    const answers = this.machine.isAlive && !this.machine.isFrozen
+    this.#failedProbes = answers ? 0 : this.#failedProbes + 1
+    const before = this.ready
+    this.ready = this.#failedProbes < fall
+    if (before && !this.ready) this.awaySinceMs = this.#view.nowMs
+    return before !== this.ready
+  }
+}
+
+export class VirtualModel implements ModelView {
+  readonly index: number
+  readonly digest: string
+  readonly capabilities = undefined
+  readonly contextLoaded = undefined
+  readonly sizeBytes: number
+  readonly heldBack = false
+  readonly seats: Seats
+  readonly #endpoint: VirtualEndpoint
+  readonly #view: Switch
+
+  constructor(
+    endpoint: VirtualEndpoint,
+    view: Switch,
+    index: number,
+    sizeBytes: number,
+    slots: number | undefined,
+  ) {
+    this.index = index
+    this.digest = view.models[index]!.name
+    this.sizeBytes = sizeBytes
+    this.seats = new Seats(slots)
+    this.#endpoint = endpoint
+    this.#view = view
+  }
+
+  get resident(): boolean {
+    return this.#endpoint.machine.isResident(this.index)
+  }
+  get evicts(): boolean {
+    const { machine } = this.#endpoint
+    return !this.resident && [...machine.resident].length >= machine.spec.modelsMax
+  }
+  get admitting(): boolean {
+    return this.#endpoint.admitting
+  }
+  get parting(): boolean {
+    return this.#endpoint.parting.has(this.digest)
+  }
+  get seatFree(): boolean {
+    return this.seats.free
+  }
+  get seatToTry(): boolean {
+    return !this.parting && this.seats.mayTry(this.#view.nowMs)
+  }
+  get seatsUsed(): number {
+    return this.seats.used
+  }
+  get seatsLimit(): number {
+    return this.seats.limit
+  }
+}

@@ -1,0 +1,62 @@
+import type { ResidencySettings, RoutingSettings } from '../../../src/core/settings.ts'
+import type { Prices } from '../../../src/routing/prices.ts'
+
+/** How we are set in a run: the whole, or the whole without one of its parts. */
+export interface Manner {
+  readonly picker: RoutingSettings['picker']
+  readonly prices: Partial<Prices>
+  readonly shortFirst: boolean
+  /** A priority counts against everybody. */
+  readonly acrossTenants: boolean
+  /** NUM_PARALLEL is told by the operator; otherwise it is found out. */
+  readonly seatsTold: boolean
+  /** Answers after the first tenth of the requests teach nothing. */
+  readonly learningFrozen: boolean
+  readonly affinity: boolean
+  readonly residency: Partial<ResidencySettings>
+}
+
+const whole: Manner = {
+  ...{ picker: 'expected-completion', prices: {}, shortFirst: true, seatsTold: false },
+  ...{ acrossTenants: false },
+  ...{ learningFrozen: false, affinity: true, residency: {} },
+}
+
+export const oursPolicies: Readonly<Record<string, { title: string; manner: Manner }>> = {
+  ours: { title: 'ours', manner: whole },
+  'ours-told': { title: 'ours, slots told', manner: { ...whole, seatsTold: true } },
+  'ours-busy': {
+    title: 'ours, least-busy picker',
+    manner: { ...whole, picker: 'least-busy', shortFirst: false },
+  },
+  'ours-fifo': { title: 'ours without short-first', manner: { ...whole, shortFirst: false } },
+  'ours-across': {
+    title: 'ours, priorities across tenants',
+    manner: { ...whole, acrossTenants: true },
+  },
+  'ours-price0': priced('ours, congestion price 0', { congestion: 0 }),
+  'ours-price4': priced('ours, congestion price 4', { congestion: 4 }),
+  'ours-slow0': priced('ours, slowdown of others 0', { slowdown: 0 }),
+  'ours-slow1': priced('ours, slowdown of others 1', { slowdown: 1 }),
+  'ours-evict0': priced('ours, eviction price 0', { eviction: 0 }),
+  'ours-evict1': priced('ours, eviction price 1', { eviction: 1 }),
+  'ours-noresidency': kept('ours, loads as requests come', { on: false }),
+  'ours-swap20': kept('ours, swap budget 20 %', { swapShare: 0.2 }),
+  'ours-swap2': kept('ours, swap budget 2 %', { swapShare: 0.02 }),
+  'ours-weight4': kept('ours, what is pushed out counts 4 times', { evictionWeight: 4 }),
+  'ours-risk': priced('ours, risk 0.3', { risk: 0.3 }),
+  'ours-explore0': priced('ours, no exploring', { exploring: 0 }),
+  'ours-frozen': { title: 'ours, learning frozen', manner: { ...whole, learningFrozen: true } },
+  'ours-noaffinity': {
+    title: 'ours, caches not thought of',
+    manner: { ...whole, affinity: false },
+  },
+}
+
+function priced(title: string, prices: Partial<Prices>): { title: string; manner: Manner } {
+  return { title, manner: { ...whole, prices } }
+}
+
+function kept(title: string, residency: Partial<ResidencySettings>) {
+  return { title, manner: { ...whole, residency } }
+}

@@ -1,0 +1,61 @@
+import type { Dice } from '../../../src/core/dice.ts'
+import type { Request } from '../engine/specs.ts'
+import type { Gaps } from './arrivals.ts'
+import { type Lengths, lengthOf } from './lengths.ts'
+
+/** Numbers that stand for texts; no two texts of a trace have the same. */
+export class Texts {
+  #last = 0
+  next(): number {
+    return ++this.#last
+  }
+}
+
+/** A request of its own: nobody else's prompt begins like it. */
+export function plainRequest(
+  texts: Texts,
+  part: Pick<Request, 'id' | 'atMs' | 'promptTokens' | 'outputTokens'> & Partial<Request>,
+): Request {
+  return {
+    ...{ model: 0, tenant: 'all', band: 'normal', deadlineMs: 0, session: `${part.id}` },
+    ...{ chain: [texts.next()], chainTokens: [part.promptTokens], answer: texts.next() },
+    ...part,
+  }
+}
+
+/** Independent requests for one model. */
+export function plainTrace(
+  count: number,
+  perSecond: number,
+  gaps: Gaps,
+  lengthsAt: (atMs: number) => Lengths,
+  dice: Dice,
+): Request[] {
+  const texts = new Texts()
+  let atMs = 0
+  return Array.from({ length: count }, (_, id) => {
+    atMs += (gaps() / perSecond) * 1_000
+    const lengths = lengthsAt(atMs)
+    const promptTokens = lengthOf(lengths.prompt, dice)
+    const outputTokens = lengthOf(lengths.answer, dice)
+    return plainRequest(texts, { id, atMs, promptTokens, outputTokens })
+  })
+}
+
+/** Which model each request is for: the k-th most popular one has a share of 1 / k; at every flip the last becomes first. */
+export function withModels(
+  trace: readonly Request[],
+  models: number,
+  flipMs: number,
+  dice: Dice,
+): Request[] {
+  const weights = Array.from({ length: models }, (_, rank) => 1 / (rank + 1))
+  const total = weights.reduce((sum, weight) => sum + weight, 0)
+  return trace.map((request) => {
+    let point = dice.roll() * total
+    let rank = 0
+    while (rank < models - 1 && point >= weights[rank]!) point -= weights[rank++]!
+    const flips = Math.floor(request.atMs / flipMs)
+    return { ...request, model: (rank + models - (flips % models)) % models }
+  })
+}
