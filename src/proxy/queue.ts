@@ -247,10 +247,14 @@ export class Queue implements WaitingRoom, WaitingNow {
     return lease
   }
 
-  #wait(exchange: Exchange): Promise<Lease> {
+  #wait(exchange: Exchange): Promise<Lease> | Lease {
     if (exchange.endedBy) throw new NotWanted()
-    if (this.#line.size >= this.#settings.waitingMax) this.#makeRoom(exchange)
     const alone = this.#alone(exchange)
+    if (this.#line.size >= this.#settings.waitingMax) {
+      const lease = this.#leftOver(alone, exchange)
+      if (lease) return lease
+      this.#makeRoom(exchange)
+    }
     this.#refuseGreed(exchange.asked.tenant)
     this.#refuseHopeless(alone)
     return new Promise<Lease>((resolve, reject) => {
@@ -293,6 +297,13 @@ export class Queue implements WaitingRoom, WaitingNow {
       // Where others wait for this model on purpose, something less good may be free for the newcomer.
       if (!this.#walkDue && this.#line.countOf(waiting.model) > 1) this.#walk()
     })
+  }
+
+  /** A seat that is free although the line is full, since those in it can not use it or wait for a better one. */
+  #leftOver(alone: Waiting, exchange: Exchange): Lease | undefined {
+    if (this.#walkDue || this.#settings.waitingMax === 0) return undefined
+    const action = this.#dispatcher.decideFor(alone, this.#line, this.#clock.now())
+    return action?.kind === 'start' && !action.asTry ? this.#take(action, exchange) : undefined
   }
 
   /** The queue is everybody's: one tenant leaves room for the others. */

@@ -142,6 +142,25 @@ describe('the queue', () => {
     expect(queue.waiting(3).map(({ band }) => band)).toEqual(['normal', 'batch', 'batch'])
   })
 
+  // Who waits wants another backend. A newcomer turned the last batch request away for its place in line, and then
+  // stood there beside a seat that was free for it all the time.
+  it('that is full turns nobody away while a seat is free for the newcomer', async () => {
+    const clock = handClock()
+    const eu = backendOf('c', { slots: 1, labels: ['eu'] })
+    const pool = poolOf([backendOf('a', { slots: 1 }), eu], { clock })
+    const { ask, story, queue } = queueOf(pool, clock, { waitingMax: 1 })
+    const first = ask('x1', 'm')
+    ask('x2', 'm')
+    ask('eu', 'm', { priority: 'batch', labels: ['eu'] })
+    await settled()
+    ;(await first.lease).settle(answered)
+    await settled()
+    ask('person', 'm')
+    await settled()
+    expect(story).toEqual(['x1@a', 'x2@c', 'person@a'])
+    expect(queue.size).toBe(1)
+  })
+
   it('keeps room for others: one tenant may not fill it alone', async () => {
     const clock = handClock()
     const pool = poolOf([backendOf('a', { slots: 1 })], { clock })
