@@ -1,6 +1,7 @@
 import type { Pool } from '../pool/pool.ts'
 import { barOf, contextAt } from '../routing/filters.ts'
 import type { Need } from '../routing/need.ts'
+import type { Placement } from '../routing/rules/placement.ts'
 
 /** An endpoint that could serve a part, as a run sees it. */
 export interface Holder {
@@ -21,6 +22,8 @@ export interface RunNeed {
   readonly except: ReadonlySet<string>
   /** The request's own num_ctx: then every endpoint has this context. */
   readonly context: number | undefined
+  /** What the operator's rules say of the run. */
+  readonly rules: Placement | undefined
 }
 
 /** A model served by an account elsewhere has no seats to count; this many at once are polite. */
@@ -38,7 +41,9 @@ export function holdersOf(pool: Pool, want: RunNeed): Holder[] {
     seat: true,
     work: '',
     pinned: undefined,
+    runner: '',
     not: want.except,
+    rules: want.rules,
   }
   const holders: Holder[] = []
   for (const endpoint of pool.endpoints) {

@@ -3,6 +3,7 @@ import type { Dice } from '../core/dice.ts'
 import type { AskInside } from '../core/inner-call.ts'
 import type { Figures, Observer } from '../core/observer.ts'
 import type { Pool } from '../pool/pool.ts'
+import type { Placement } from '../routing/rules/placement.ts'
 import type { AutoDecision } from './auto.ts'
 import type { CombineOptions } from './combine/options.ts'
 import type { TokenEstimator } from './cut/tokens-of.ts'
@@ -47,6 +48,8 @@ export interface SplitOrder {
   readonly priority: 'interactive' | 'normal' | 'batch'
   readonly labels: readonly string[]
   readonly work: string
+  /** What the operator's rules say of it; undefined: nothing. */
+  readonly rules: Placement | undefined
   readonly deadlineMs: number | undefined
   /** The client reads as it goes: a single part is let out piece by piece. */
   readonly stream: boolean

@@ -8,7 +8,7 @@ import type { Holder } from './fleet.ts'
 import { type FreeSeat, type Straggler, seatForHedge } from './hedge.ts'
 import type { NamedModel } from './order.ts'
 import { afterFailure } from './retry-part.ts'
-import type { Speeds } from './speeds.ts'
+import type { AnsweredPart, Speeds } from './speeds.ts'
 
 /** One thing to be asked: a part of the input, or a call that makes one answer of several. */
 export interface Errand {
@@ -206,7 +206,7 @@ export class PartRunner implements Disposable {
   }
 
   #learn({ model, tokens }: Errand, answer: InnerAnswer): void {
-    this.#doors.speeds.learn(answer.backend, model.canonical, tokens, workMsOf(answer))
+    this.#doors.speeds.learnPart(answer.backend, model.canonical, answeredPart(tokens, answer))
   }
 
   /** Undefined: it is to be tried again, and the time for that has come. */
@@ -318,6 +318,11 @@ export class PartRunner implements Disposable {
 export function workMsOf({ figures, servedMs }: InnerAnswer): number {
   const workNs = figures ? figures.promptNs + figures.outputNs : 0
   return workNs > 0 ? workNs / 1e6 : servedMs
+}
+
+/** What an answer shows of the speed of whoever gave it. */
+export function answeredPart(tokens: number, answer: InnerAnswer): AnsweredPart {
+  return { tokens, answerTokens: answer.figures?.outputTokens, workMs: workMsOf(answer) }
 }
 
 function takenBy({ backend, servedMs }: InnerAnswer) {

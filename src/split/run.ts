@@ -21,7 +21,7 @@ import type {
   SplitResult,
   SplitSink,
 } from './order.ts'
-import { type Errand, type ErrandResult, PartRunner, workMsOf } from './part-runner.ts'
+import { answeredPart, type Errand, type ErrandResult, PartRunner } from './part-runner.ts'
 import { planRun, type RunPlan } from './planning.ts'
 import { Shelf } from './shelf.ts'
 import { Tally } from './tally.ts'
@@ -229,7 +229,7 @@ export class SplitRun implements Disposable {
     this.#learn(answer, part)
     const { backend, servedMs: tookMs } = answer
     const tokens = Math.max(1, part.tokens)
-    this.#doors.speeds.learn(backend, model.canonical, tokens, workMsOf(answer))
+    this.#doors.speeds.learnPart(backend, model.canonical, answeredPart(tokens, answer))
     const turn = {
       id,
       name: 'part 1',
@@ -282,8 +282,8 @@ export class SplitRun implements Disposable {
   }
 
   #holders({ canonical, cloud }: NamedModel, except: ReadonlySet<string> = new Set()): Holder[] {
-    const { labels, context } = this.#order
-    return holdersOf(this.#doors.pool, { model: canonical, cloud, labels, except, context })
+    const { labels, context, rules } = this.#order
+    return holdersOf(this.#doors.pool, { model: canonical, cloud, labels, except, context, rules })
   }
 
   #report(plan: RunPlan, combined: Combiner['notes']): SplitReport {

@@ -54,3 +54,23 @@ it('more pairs than anybody has are forgotten, the one unused longest first', ()
   expect(speeds.expectedMs('b1', m, 1)).toBeUndefined()
   expect(speeds.expectedMs('b2', m, 1)).toBe(1)
 })
+
+it('where routing knows a machine its word holds, and only how much parts are answered is learned', () => {
+  const known = new Map([['fast', { readMs: 0.5, writeMs: 10 }]])
+  const speeds = new Speeds((backend, model) => (model === m ? known.get(backend) : undefined))
+  // How much a part is answered nobody can say before the first one.
+  expect(speeds.expectedMs('fast', m, 100)).toBeUndefined()
+  speeds.learnPart('slow', m, { tokens: 100, answerTokens: 20, workMs: 2_000 })
+  expect(speeds.expectedMs('fast', m, 50)).toBe(50 * 0.5 + 10 * 10)
+  expect(speeds.expectedMs('slow', m, 50)).toBe(1_000)
+  speeds.learnPart('fast', m, { tokens: 100, answerTokens: 20, workMs: 9_000 })
+  expect(speeds.expectedMs('fast', m, 50)).toBe(125)
+  expect(speeds.unitsPerMs('fast', m)).toBeUndefined()
+})
+
+it('a machine of which routing knows nothing, or that does not count, is known by its own parts', () => {
+  const speeds = new Speeds(() => undefined)
+  speeds.learnPart('a', m, { tokens: 4, answerTokens: 2, workMs: 8 })
+  speeds.learnPart('b', m, { tokens: 4, answerTokens: undefined, workMs: 16 })
+  expect([speeds.expectedMs('a', m, 1), speeds.expectedMs('b', m, 1)]).toEqual([2, 4])
+})

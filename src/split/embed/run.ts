@@ -323,6 +323,7 @@ function needOf({ ask, labels, work, except }: EmbedRequest, digest: string | un
     seat: true,
     work,
     pinned: undefined,
+    runner: '',
     not: except,
   }
 }

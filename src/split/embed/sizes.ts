@@ -68,7 +68,14 @@ export function nextPartEnd(
     const smallest = Math.min(eight, bytesWorthwhile, worthwhileMs * lane.weightPerMs)
     return Math.max(weights.of(from, from + 1), Math.min(smallest, left.weight))
   }
-  const endMs = finishOfUseful(left.weight, [mine, ...others], floor)
+  const lanes = [mine, ...others]
+  if (partMs + finishMs(left.weight, lanes) <= lastRoundMs) {
+    const itemWeight = weights.of(from, to) / (to - from)
+    const items = Math.max(1, Math.round(left.weight / itemWeight))
+    const share = wholeItemsOf(mine, others, itemWeight, items)
+    return share === 0 ? undefined : Math.min(to, from + share)
+  }
+  const endMs = finishOfUseful(left.weight, lanes, floor)
   const smallestMs = timeMs(mine, floor(mine))
   const isLate = smallestMs > endMs * lateShare
   if (isLate && others.some((lane) => lane.freeInMs + timeMs(lane, floor(mine)) < smallestMs))
@@ -76,12 +83,36 @@ export function nextPartEnd(
   if (timeMs(mine, left.weight) <= endMs * lateShare) return to
 
   const untilEnd = (endMs - partMs) * mine.weightPerMs
-  const wanted =
-    endMs <= lastRoundMs ? untilEnd : Math.max(untilEnd / 2, worthwhileMs * mine.weightPerMs)
+  const wanted = Math.max(untilEnd / 2, worthwhileMs * mine.weightPerMs)
   const end = weights.endNear(from, to, Math.max(wanted, floor(mine)))
   // On a slow machine one item too many is felt by all; whoever is faster takes it with ease.
   const isTooMany = end - 1 > from && timeMs(mine, weights.of(from, end)) > endMs * roundedShare
   return isTooMany ? end - 1 : end
+}
+
+/**
+ * How many of the items that are left a lane has in the best schedule of all lanes, which is exact for equal items: in a
+ * short round an item more or less at a slow machine is a large share of the whole time.
+ */
+function wholeItemsOf(
+  mine: Lane,
+  others: readonly Lane[],
+  itemWeight: number,
+  items: number,
+): number {
+  const doneBy = (atMs: number, { freeInMs, weightPerMs }: Lane) =>
+    Math.max(0, Math.floor(((atMs - freeInMs - partMs) * weightPerMs) / itemWeight + 1e-6))
+  const allDoneBy = (atMs: number) =>
+    others.reduce((done, lane) => done + doneBy(atMs, lane), doneBy(atMs, mine))
+  let low = 0
+  let high = mine.freeInMs + timeMs(mine, items * itemWeight)
+  // A round is short: so many halvings are far finer than anything that is measured.
+  for (let halving = 0; halving < 24; halving++) {
+    const middle = (low + high) / 2
+    if (allDoneBy(middle) >= items) high = middle
+    else low = middle
+  }
+  return doneBy(high, mine)
 }
 
 /** As `finishMs`, without the lanes that would be the last to finish with even their smallest part. */
