@@ -7,15 +7,18 @@ import { type Dice, realDice } from './core/dice.ts'
 import { Late } from './core/late.ts'
 import type { Observer } from './core/observer.ts'
 import type { Settings } from './core/settings.ts'
+import type { Beside } from './http/beside.ts'
 import { Commands } from './http/commands.ts'
 import { listen } from './http/listener.ts'
 import { stateOf } from './http/status.ts'
+import { Membership, type MembershipDoors } from './members/membership.ts'
 import type { Endpoint } from './pool/endpoint.ts'
 import { Pool } from './pool/pool.ts'
 import { Prober } from './pool/prober.ts'
 import { Addresses, type Resolve } from './proxy/addresses.ts'
 import { loadDoor, probeDoor } from './proxy/ask-backend.ts'
 import { BodyBudget } from './proxy/body.ts'
+import { addressDoor } from './proxy/call-address.ts'
 import { Conformance, type Sighting } from './proxy/continuing/conformance.ts'
 import { askAtIn, isIdleIn } from './proxy/continuing/probe-doors.ts'
 import { askInside } from './proxy/inner.ts'
@@ -23,11 +26,23 @@ import { lateWire } from './proxy/late-wire.ts'
 import { Loads } from './proxy/loads.ts'
 import { Manager } from './proxy/manage/manager.ts'
 import { netWire } from './proxy/net-wire/net-wire.ts'
+import { Placing } from './proxy/placing.ts'
 import { Queue } from './proxy/queue.ts'
 import { mustBeServed } from './proxy/refusals.ts'
+import { Keeper } from './proxy/residency/keeper.ts'
+import { Optimizer } from './proxy/residency/optimizer.ts'
+import { timesFrom } from './proxy/residency/times.ts'
 import { Server } from './proxy/serve.ts'
+import type { WaitingRoom } from './proxy/waiting-room.ts'
+import { Why } from './proxy/why.ts'
+import type { Wire } from './proxy/wire.ts'
+import { Affinity } from './routing/affinity/affinity.ts'
+import { Dispatcher } from './routing/dispatcher.ts'
+import { Residency } from './routing/residency/residency.ts'
+import { tastesOf } from './routing/rules/tastes.ts'
 import { TokenEstimator } from './split/cut/tokens-of.ts'
 import type { EmbedSplitter } from './split/embed/run.ts'
+import { learnedRates } from './split/learned-rates.ts'
 import type { SplitDoors } from './split/order.ts'
 import type { SpoolFile } from './split/shelf.ts'
 import { Speeds } from './split/speeds.ts'
@@ -50,19 +65,41 @@ export interface AppDoors {
   /** Hears everything besides log and metrics; for tests. */
   readonly observer?: Partial<Observer>
   /** How host names become addresses; the system's way unless given. */
-  readonly names?: { readonly resolve?: Resolve; readonly refreshMs?: number }
+  readonly names?: { readonly resolve?: Resolve; readonly refreshMs?: number } & Pick<
+    MembershipDoors['names'],
+    'resolveSrv' | 'browse'
+  >
   readonly version?: string
   readonly demo?: boolean
   /** How long the start waits for the first looks; more where every backend is known to answer. */
   readonly firstLooksMsMax?: number
   /** The settings as their sources say now, for a reload; throws a ConfigError. */
   readonly read?: () => Promise<Settings>
+  /** Where exchanges wait, in place of the line over a fleet; of an agent. */
+  readonly room?: (house: Pick<House, 'pool' | 'settings' | 'clock'>) => WaitingRoom
+  /** What an agent serves besides. */
+  readonly beside?: (house: House) => Beside
   /** A socket on which another process serves now, or did until it died. */
   readonly inherited?: {
     readonly fd: number
     /** Names of the backends that are ready for the other one; undefined: there is no other one. */
     readonly otherFinds?: readonly string[] | undefined
   }
+}
+
+/** Rooms of the house, for who adds one to it. */
+export interface House {
+  readonly pool: Pool
+  readonly queue: WaitingRoom
+  readonly wire: Wire
+  readonly clock: Clock
+  readonly observer: Observer
+  readonly settings: Settings
+  readonly loads: Loads
+  /** Its name in Via. */
+  readonly hop: string
+  /** A fresh look at the lists of models of one backend. */
+  readonly refresh: (endpoint: Endpoint) => Promise<void>
 }
 
 export interface StopOptions {
@@ -78,7 +115,7 @@ export interface App extends AsyncDisposable {
   readonly url: string
   readonly port: number
   readonly pool: Pool
-  readonly queue: Queue
+  readonly queue: WaitingRoom
   /** What was measured of how models go on. */
   readonly conformance: Conformance
   /** Every backend's models as known now; for the banner. */
@@ -100,6 +137,7 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
   const hop = `chasqui-${randomBytes(6).toString('hex')}`
   let stopping = false
   let isReplaced = false
+  let ownPort = first.listen.port
 
   const log = createLog(first.log, process.stderr.isTTY === true, clock)
   const metrics = createMetrics(
@@ -107,7 +145,13 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     { version, node: process.version },
     () => clock.now(),
   )
-  const observer = severalObservers([metrics.observer, logObserver(log), doors.observer ?? {}])
+  const observer = severalObservers([
+    metrics.observer,
+    logObserver(log),
+    // A runner that was just loaded has nothing cached.
+    { loaded: (backend, model) => affinity.forget(backend, model) },
+    doors.observer ?? {},
+  ])
 
   const inForce = new SettingsInForce(first, {
     read: doors.read,
@@ -138,8 +182,27 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     },
   })
   const refresh = (endpoint: Parameters<Prober['refresh']>[0]) => prober.refresh(endpoint)
-  const queue = new Queue(pool, settings, clock)
-  const loads = new Loads(loadDoor(wire, clock, hop), clock, observer)
+  const endpoints = () => pool.endpoints
+  const affinity = new Affinity(endpoints)
+  const times = timesFrom(pool, () => dispatcher.costs, clock)
+  const residency = new Residency(settings.residency, times)
+  const tastes = {
+    ...tastesOf(affinity, () => settings.placement.affinity),
+    keeping: residency,
+  }
+  const placing = new Placing({ affinity, settings, pool, clock })
+  const dispatcher: Dispatcher = new Dispatcher({ endpoints, dice, tastes }, settings.routing)
+  const trustTurned = (model: string, why: string | undefined) =>
+    observer.noticed(why ?? 'predictions are good again', { model })
+  const line = new Queue(pool, settings, clock, { dispatcher, trustTurned })
+  const queue = doors.room?.({ pool, settings, clock }) ?? line
+  const why = queue === line ? new Why(dispatcher, pool, line, clock) : undefined
+  const send = loadDoor(wire, clock, hop)
+  const waiters = () => queue.byModel()
+  const keeper = new Keeper({
+    ...{ pool, clock, observer, settings, residency, times, send, refresh, waiters },
+  })
+  const loads = new Loads(send, clock, observer, keeper)
   const bodies = new BodyBudget(settings.limits, settings.dataDir)
   const shared = { pool, queue, loads, wire, clock, observer, settings, hop, refresh }
   const conformance = new Conformance({
@@ -153,14 +216,24 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
   const server = new Server({
     ...shared,
     conformance,
+    placing,
+    arrived: (model) => residency.arrived(model, clock.now()),
     refreshForUnknown: () => prober.refreshForUnknown(),
   })
   const manager = new Manager(shared)
+  const membership = new Membership({
+    ...{ clock, observer, settings, pool, prober, hop },
+    call: addressDoor(clock, hop),
+    names: doors.names ?? {},
+    demo: doors.demo ?? false,
+    ownPort: () => ownPort,
+    changed: () => void arrange(),
+  })
   const commands = new Commands()
   const refreshForUnknown = () => prober.refreshForUnknown()
   const ask = askInside({ server, clock })
   const setting = () => settings.embed.split
-  const speeds = new Speeds()
+  const speeds = new Speeds(learnedRates(pool, dispatcher.costs, clock))
   const embed = new Late<EmbedSplitter>(async () => {
     const { EmbedSplitter } = await import('./split/embed/run.ts')
     return new EmbedSplitter({ ask, pool, clock, speeds, observer, setting })
@@ -179,7 +252,10 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
 
   /** Under this name there may be another machine from now on. */
   function forgetMeasuresOf(backend: string): void {
+    dispatcher.forget(backend)
+    placing.forget(backend)
     speeds.forget(backend)
+    residency.forget(backend)
     embed.now?.forget(backend)
   }
 
@@ -190,6 +266,7 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
   function snapshot(): MetricsSnapshot {
     return {
       queueByModel: queue.byModel(),
+      distrusted: dispatcher.costs.distrusted(),
       queueOldestS: queue.oldestWaitMs() / 1_000,
       heldBytes: { memory: bodies.held.memoryBytes, disk: bodies.held.diskBytes },
       endpoints: pool.endpoints.map((endpoint) => ({
@@ -209,34 +286,60 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
           vram: model.sizeVramBytes,
         })),
         connections: wire.stats(endpoint.backend),
+        agent: endpoint.told?.report,
       })),
     }
   }
 
   /** In the turn in which the settings were exchanged: whoever has made something of them makes it anew. */
   function reconfigure(): void {
-    const { added, removed } = pool.reconcile(settings.backends)
+    membership.reconfigure()
+    void arrange()
     pool.judgeBy(settings.breaker)
     queue.reconfigure(settings)
+    residency.reconfigure(settings.residency)
     server.reconfigure(settings.retries)
     bodies.reconfigure(settings.limits)
     log.level = settings.log.level
     listener.reconfigure()
+    prober.reconfigure(settings.probes)
+  }
+
+  /** Who is in service, after a reload, and when somebody has joined, left or been found. Ends with the first looks. */
+  function arrange(): Promise<void> {
+    const backends = membership.backends()
+    const { added, removed } = pool.reconcile(backends)
     manager.remind(added)
     // Another server under the name of one that is gone: what was measured there says nothing.
     for (const { name } of removed) forgetMeasuresOf(name)
-    wire.keepOnly(settings.backends)
-    addresses.keepOnly(new Set(settings.backends.map(({ origin }) => new URL(origin).hostname)))
-    prober.reconfigure(settings.probes)
-    void prober.start()
+    wire.keepOnly(backends)
+    addresses.keepOnly(new Set(backends.map(({ origin }) => new URL(origin).hostname)))
+    return prober.start()
   }
 
   await sweepSpool(settings.dataDir)
-  const firstLooks = prober.start()
+  await membership.open()
+  const firstLooks = arrange()
   const looked = (ms: number) =>
     Promise.race([firstLooks, new Promise<void>((resolve) => void setTimeout(resolve, ms).unref())])
   const { lookup } = addresses
-  const inside = { server, manager, commands, bodies, split, embed, lookup, version }
+  const { members } = membership
+  const optimizer = new Optimizer({
+    ...{ pool, clock, residency, settings, times, keeper, costs: dispatcher.costs },
+  })
+  const inside = {
+    server,
+    manager,
+    optimizer,
+    why,
+    members,
+    commands,
+    bodies,
+    split,
+    embed,
+    lookup,
+    version,
+  }
   const listener = await findThese(doors.inherited?.otherFinds ?? [], pool, clock)
     .then(() =>
       listen(
@@ -247,18 +350,22 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
           metrics: () => metrics.render(),
           reload: () => inForce.reload('request'),
           refused: () => inForce.refused,
+          beside: doors.beside?.(shared),
           stopping: () => stopping && !isReplaced,
         },
         doors.inherited,
       ),
     )
     .catch(async (error: unknown) => {
+      membership[Symbol.dispose]()
       prober[Symbol.dispose]()
       addresses.close()
       await wire.close()
       throw error
     })
+  ownPort = listener.port
   await looked(doors.firstLooksMsMax ?? firstLooksMsMax)
+  keeper.start(loads)
 
   // What most fleets need only now and then is loaded when the start is over, or when it is asked for.
   const prepared = clock.after(prepareAfterMs, () => {
@@ -287,6 +394,8 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     clearTimeout(cut)
     prepared[Symbol.dispose]()
     conformance.stop()
+    keeper[Symbol.dispose]()
+    await membership.close()
     prober[Symbol.dispose]()
     addresses.close()
     await wire.close()

@@ -1,5 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { coerce } from '../config/coerce.ts'
+import type { AgentFlags } from './agent.ts'
+import type { DiscoverFlags } from './discover.ts'
 import { exit } from './exit-codes.ts'
 import type { SplitFlags } from './split-flags.ts'
 import { workerVariable } from './under-supervisor.ts'
@@ -47,6 +49,11 @@ export async function runCli(
       code = await runSimulator(command.args)
     })
 
+  agentOptions(program.command('agent')).action(async (flags: AgentFlags) => {
+    const { agent } = await import('./agent.ts')
+    code = await agent(flags, env, version)
+  })
+
   program
     .command('status')
     .description('the fleet as the running proxy sees it')
@@ -56,6 +63,47 @@ export async function runCli(
       const { status } = await import('./status.ts')
       const { proxyUrl } = await import('./remote.ts')
       code = await status(proxyUrl(options.url, env), options.json === true, env)
+    })
+
+  program
+    .command('why <id>')
+    .description('why a request went where it went, by its X-Request-Id')
+    .option('--url <url>', 'of the proxy')
+    .option('--json', 'as JSON')
+    .action(async (id: string, options: { url?: string; json?: boolean }) => {
+      const { why } = await import('./why.ts')
+      const { proxyUrl } = await import('./remote.ts')
+      code = await why(id, proxyUrl(options.url, env), options.json === true, env)
+    })
+
+  program
+    .command('route')
+    .description('how requests are routed')
+    .command('explain <model>')
+    .description('where a request for this model would go now')
+    .addOption(new Option('--tokens <number>', 'of its prompt').argParser(wholeNumber))
+    .option('--url <url>', 'of the proxy')
+    .option('--json', 'as JSON')
+    .action(async (model: string, options: { url?: string; json?: boolean; tokens?: number }) => {
+      const { routeExplain } = await import('./why.ts')
+      const { proxyUrl } = await import('./remote.ts')
+      const url = proxyUrl(options.url, env)
+      code = await routeExplain(model, options.tokens, url, options.json === true, env)
+    })
+
+  program
+    .command('optimize')
+    .description(
+      'what would help the fleet, by what was learned; --apply does what can be done from here',
+    )
+    .option('--apply', 'load and unload what is advised')
+    .option('--url <url>', 'of the proxy')
+    .option('--json', 'as JSON')
+    .action(async (options: { apply?: boolean; url?: string; json?: boolean }) => {
+      const { optimize } = await import('./optimize.ts')
+      const { proxyUrl } = await import('./remote.ts')
+      const how = { apply: options.apply === true, json: options.json === true }
+      code = await optimize(proxyUrl(options.url, env), how, env)
     })
 
   splitOptions(program.command('split [files...]')).action(
@@ -69,6 +117,9 @@ export async function runCli(
   for (const [verb, summary] of [
     ['drain', 'no new requests; what runs there ends'],
     ['resume', 'takes requests again'],
+    ['accept', 'one that has joined or was found serves from now on'],
+    ['reject', 'out of the fleet, and not let in again'],
+    ['restart', 'its agent starts its Ollama anew (chasqui agent --manage)'],
   ] as const)
     backend
       .command(`${verb} <name>`)
@@ -82,6 +133,31 @@ export async function runCli(
         if (called.ok) data(JSON.stringify(called.body))
         code = called.ok ? exit.done : called.code
       })
+
+  backend
+    .command('list')
+    .description('who serves, and who waits to be accepted')
+    .option('--url <url>', 'of the proxy')
+    .option('--json', 'as JSON')
+    .action(async (options: { url?: string; json?: boolean }) => {
+      const { listWorkers } = await import('./members.ts')
+      const { proxyUrl } = await import('./remote.ts')
+      code = await listWorkers(proxyUrl(options.url, env), options.json === true, env)
+    })
+
+  program
+    .command('discover')
+    .description('look for Ollama servers: this machine, mDNS, names, private ranges')
+    .addOption(manyTimes('--scan <cidr>', 'a private range; may be given several times'))
+    .addOption(
+      manyTimes('--dns <name>', 'a name whose every address is asked; _service._tcp.NAME for SRV'),
+    )
+    .addOption(new Option('--port <port>', 'where they listen').argParser(wholeNumber))
+    .option('--json', 'as JSON')
+    .action(async (flags: DiscoverFlags) => {
+      const { discover } = await import('./discover.ts')
+      code = await discover(flags)
+    })
 
   const config = program.command('config').description('the configuration')
   config
@@ -149,11 +225,7 @@ function servingOptions(command: Command): Command {
   return command
     .option('--config <file>', 'configuration (default: CHASQUI_CONFIG, then ./chasqui.yaml)')
     .option('--listen <host:port>', 'where to listen (default 127.0.0.1:11435)')
-    .addOption(
-      new Option('--backend <url>', 'URL[,name=N][,slots=P]; may be given several times').argParser(
-        (text: string, before: string[] | undefined) => [...(before ?? []), text],
-      ),
-    )
+    .addOption(manyTimes('--backend <url>', 'URL[,name=N][,slots=P]; may be given several times'))
     .addOption(
       new Option('--slots <number>', 'requests at once for each model of each backend').argParser(
         wholeNumber,
@@ -167,6 +239,29 @@ function servingOptions(command: Command): Command {
       '--supervised',
       'behind a process that keeps the socket: SIGUSR2 replaces the server, and one that crashes is started again',
     )
+}
+
+function agentOptions(command: Command): Command {
+  return command
+    .description(
+      'serve in front of the Ollama of this machine, with a queue of its own; may join a proxy',
+    )
+    .option('--ollama <url>', 'the Ollama', 'http://127.0.0.1:11434')
+    .option('--listen <host:port>', 'where to listen (default 127.0.0.1:11436; PORT sets the port)')
+    .option('--config <file>', 'configuration (default: CHASQUI_CONFIG, then ./chasqui.yaml)')
+    .option('--join <url>', 'the proxy to join')
+    .option('--token <token>', 'that the proxy wants (better: CHASQUI_JOIN_TOKEN)')
+    .option('--advertise <url>', 'where the proxy is to call (default: where this call comes from)')
+    .option('--name <name>', 'in the fleet (default: the name of this machine)')
+    .option('--labels <a,b>', 'for routing')
+    .addOption(
+      new Option(
+        '--slots <number>',
+        'requests at once for each model (default: OLLAMA_NUM_PARALLEL, else learned)',
+      ).argParser(wholeNumber),
+    )
+    .option('--manage', 'run "ollama serve" itself, and start it again when it ends')
+    .option('--ollama-bin <path>', 'what --manage runs (default: ollama)')
 }
 
 function splitOptions(command: Command): Command {
@@ -229,6 +324,13 @@ function serveOptions({ config, listen, backend, slots, makeAdminToken }: Servin
 function mustSupervise({ supervised }: ServingFlags, env: NodeJS.ProcessEnv): boolean {
   const wanted = supervised === true || coerce(env['CHASQUI_SUPERVISED'] ?? '', 'boolean') === true
   return wanted && env[workerVariable] === undefined
+}
+
+function manyTimes(flags: string, description: string): Option {
+  return new Option(flags, description).argParser((text: string, before: string[] | undefined) => [
+    ...(before ?? []),
+    text,
+  ])
 }
 
 function wholeNumber(text: string): number {

@@ -32,6 +32,7 @@ export async function askProxy(
   path: string,
   env: NodeJS.ProcessEnv,
   method: 'GET' | 'POST',
+  { body: sent, timeoutMs = 10_000 }: { body?: unknown; timeoutMs?: number } = {},
 ): Promise<{ ok: true; status: number; body: unknown } | { ok: false; code: number }> {
   if (!URL.canParse(url)) {
     say(`chasqui: "${url}" is no URL; it looks like http://127.0.0.1:11435`)
@@ -42,8 +43,12 @@ export async function askProxy(
   try {
     response = await fetch(`${url}${path}`, {
       method,
-      headers: token === undefined ? {} : { 'x-chasqui-admin-token': token },
-      signal: AbortSignal.timeout(10_000),
+      headers: {
+        ...(token === undefined ? {} : { 'x-chasqui-admin-token': token }),
+        ...(sent === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(sent === undefined ? {} : { body: JSON.stringify(sent) }),
+      signal: AbortSignal.timeout(timeoutMs),
     })
   } catch {
     say(`chasqui: nothing answers at ${url}; is it running? (chasqui up, or --url)`)

@@ -145,8 +145,9 @@ interface ChosenFleet {
 
 async function chooseFleet(
   options: ServeOptions,
-  { settings: { backends }, switches }: LoadedSettings,
+  { settings, switches }: LoadedSettings,
 ): Promise<ChosenFleet> {
+  const { backends } = settings
   const demoWanted = options.fleet === 'demo' || switches.demo
   if (!demoWanted && (options.fleet === 'configured' || backends.length > 0))
     return { kind: 'configured', backends }
@@ -155,6 +156,7 @@ async function chooseFleet(
     const { findLocalOllama } = await import('./local-ollama.ts')
     const local = await findLocalOllama()
     if (local) return { kind: 'local', backends: [local] }
+    if (othersCome(settings)) return { kind: 'configured', backends }
     say('chasqui: no Ollama answers on this machine (127.0.0.1:11434), so this is the demo')
   } else if (backends.length > 0)
     say('chasqui: this is the demo, so the backends that are configured are left out')
@@ -163,7 +165,13 @@ async function chooseFleet(
   return { kind: 'demo', backends: demo.backends, demo }
 }
 
-function sayStartError(error: unknown, { listen: { host, port } }: Settings): string {
+/** Backends that join or are found: then a fleet without any is no reason for a demo. */
+function othersCome({ join, discover }: Settings): boolean {
+  const { dns, folder, mdns, scan } = discover
+  return join.token !== undefined || folder !== undefined || mdns || dns.length + scan.length > 0
+}
+
+export function sayStartError(error: unknown, { listen: { host, port } }: Settings): string {
   if (error instanceof CannotTakeOver) return error.message
   switch ((error as NodeJS.ErrnoException).code) {
     case 'EADDRINUSE':
@@ -192,7 +200,7 @@ function stopOptions(stop: string): StopOptions {
 }
 
 /** The first signal stops in order; a second one, of whichever kind, means now. */
-function stopSignal(): Promise<string> {
+export function stopSignal(): Promise<string> {
   return new Promise((resolve) => {
     let told = false
     for (const signal of ['SIGTERM', 'SIGINT'] as const)

@@ -1,3 +1,4 @@
+import type { BackendUrl } from './backend-url.ts'
 import type { NumberedBackend } from './check.ts'
 
 /** The name of each backend: the given one, or one made of host and port. */
@@ -12,7 +13,8 @@ export function namesOf(backends: readonly NumberedBackend[]): Map<number, strin
   return names
 }
 
-function derived(url: NumberedBackend['backend']['url']): string {
+/** A name for a server of which only the address is known. */
+export function derived(url: Pick<BackendUrl, 'host' | 'port' | 'pathPrefix'>): string {
   const words = `${url.host.replace(/^\[|\]$/g, '')}-${url.port}${url.pathPrefix}`
   return (
     words

@@ -3,6 +3,8 @@ import { canonicalName, readModelName } from '../core/model-name.ts'
 import { readBackendUrl } from './backend-url.ts'
 import { report } from './fault.ts'
 import { list, positiveNumber, size, text, wholeNumber, yesNo } from './kinds.ts'
+import { backendModels } from './placement-schema.ts'
+import { complainOfTwins } from './twins.ts'
 
 /** Beyond any server that exists; a typing error should not open the gates. */
 export const slotsMax = 10_000
@@ -58,20 +60,6 @@ const headers = z
     complainOfTwins(byName, (name) => name.toLowerCase(), context)
   })
 
-/** Two keys that mean one thing: which of them counts would be a matter of chance. */
-function complainOfTwins(
-  map: Readonly<Record<string, unknown>>,
-  meaning: (key: string) => string,
-  context: z.RefinementCtx,
-): void {
-  const seen = new Set<string>()
-  for (const key of Object.keys(map)) {
-    if (seen.has(meaning(key)))
-      context.addIssue({ code: 'custom', path: [key], message: 'is there twice' })
-    seen.add(meaning(key))
-  }
-}
-
 export const backendSchema = z.strictObject(
   {
     url: backendUrl.describe(
@@ -108,6 +96,7 @@ export const backendSchema = z.strictObject(
       .describe(
         'For https: its certificate is not checked, so whoever is in between can read and answer.',
       ),
+    models: backendModels.describe('What it may serve, by name; * stands for any text.'),
   },
   {
     error: (issue) =>

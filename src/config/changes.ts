@@ -59,7 +59,7 @@ function backendChange({ path: [name = '', ...below], from, to }: Difference): C
 
 function settingChange({ path, from, to }: Difference): Change {
   const key = path.join('.')
-  return said(key, key === 'admin_token', from, to)
+  return said(key, key === 'admin_token' || key === 'join.token', from, to)
 }
 
 function said(key: string, isSecret: boolean, from: unknown, to: unknown): Change {

@@ -42,7 +42,7 @@ export function checkConfig(
 }
 
 /** Each for itself, and without its own faults, so that none hides what else is wrong. */
-function checkBackends(
+export function checkBackends(
   list: unknown,
   data: unknown,
   places: Places,

@@ -3,6 +3,7 @@ import { namesOf } from './backend-name.ts'
 import type { BackendUrl } from './backend-url.ts'
 import type { NumberedBackend } from './check.ts'
 import { isItself } from './itself.ts'
+import { circularModels, unknownPlaces } from './placement-check.ts'
 import type { Places } from './places.ts'
 import type { Problem } from './problem.ts'
 import type { CheckedConfig } from './schema.ts'
@@ -53,7 +54,13 @@ export function crossCheck(
             hint: "an Ollama's own port is 11434 unless it was told another",
           }),
         )
-  problems.push(...unknownPreferences(config, backends, isWrong, places))
+  const areKnown = everybodyIsKnown(config, backends, isWrong)
+  if (areKnown) problems.push(...unknownPreferences(config, backends, isWrong, places))
+  if (areKnown && !isWrong(['rules'])) {
+    const labels = new Set(backends.flatMap(({ backend }) => backend.labels))
+    problems.push(...unknownPlaces(config, [...namesOf(backends).values(), ...labels], places))
+  }
+  problems.push(...circularModels(config, places))
   return problems
 }
 
@@ -62,7 +69,7 @@ function nearest(places: Places, ...paths: readonly [Path, Path]): Path {
   return paths.find((path) => places.find(path) !== places.find(path.slice(0, -1))) ?? paths[0]
 }
 
-function sameNames(backends: readonly NumberedBackend[], places: Places): Problem[] {
+export function sameNames(backends: readonly NumberedBackend[], places: Places): Problem[] {
   const first = new Map<string, number>()
   return backends.flatMap(({ index, backend: { name } }) => {
     if (name === undefined) return []
@@ -103,19 +110,14 @@ function identity(url: BackendUrl): string {
 }
 
 function unknownPreferences(
-  { routing }: CheckedConfig,
+  config: CheckedConfig,
   backends: readonly NumberedBackend[],
   isWrong: (path: Path) => boolean,
   places: Places,
 ): Problem[] {
-  // Without any in the configuration, all of them join later, and their names are not known yet.
-  if (backends.length === 0 || isWrong(['routing', 'preferences'])) return []
+  const { routing } = config
+  if (isWrong(['routing', 'preferences'])) return []
   const known = [...namesOf(backends).values()]
-  // A backend with a fault is not among these, but its name may well be the right one.
-  const hasFault = backends.some(
-    ({ index }, position) => index !== position || isWrong(['backends', index, 'name']),
-  )
-  if (hasFault) return []
   return Object.entries(routing.preferences).flatMap(([kind, names]) =>
     names.flatMap((name, index) => {
       if (known.includes(name)) return []
@@ -128,6 +130,26 @@ function unknownPreferences(
       ]
     }),
   )
+}
+
+/** Whether a name that is none of theirs is surely a mistake. */
+function everybodyIsKnown(
+  config: CheckedConfig,
+  backends: readonly NumberedBackend[],
+  isWrong: (path: Path) => boolean,
+): boolean {
+  // Without any in the configuration, all of them join later, and their names are not known yet.
+  if (backends.length === 0 || othersCome(config)) return false
+  // A backend with a fault is not among these, but its name may well be the right one.
+  return backends.every(
+    ({ index }, position) => index === position && !isWrong(['backends', index, 'name']),
+  )
+}
+
+/** Some join or are found later, under names that nobody knows yet. */
+function othersCome({ join, discover }: CheckedConfig): boolean {
+  const { dns, folder, mdns, scan } = discover
+  return join.token !== undefined || folder !== 'off' || mdns || dns.length + scan.length > 0
 }
 
 /** What came out of a variable is not printed, whatever it is. */

@@ -29,6 +29,42 @@ const depthMax = 50
 
 /** YAML → plain data, where each value came from, and what is wrong with the text itself. */
 export function readDocument(text: string, fileName: string, env: Environment): ReadDocument {
+  const { value, isMapping, places, problems } = readValue(text, fileName, env, [])
+  if (value === undefined || value === null) return { data: {}, places, problems }
+  if (isMapping) return { data: value as Record<string, unknown>, places, problems }
+  const problem = places.problemAt(
+    0,
+    'the file must be a map of settings, such as "listen: 127.0.0.1:11435"',
+  )
+  return { data: {}, places, problems: [...problems, problem] }
+}
+
+/** The text of a file with one backend, or a list of them → what stands under `backends` in a configuration. */
+export function readBackendDocument(
+  text: string,
+  fileName: string,
+  env: Environment,
+): {
+  readonly list: readonly unknown[]
+  readonly places: Places
+  readonly problems: readonly Problem[]
+} {
+  // Read as a list first, so that places, secrets and kinds are those of the configuration's own list.
+  const listed = readValue(text, fileName, env, ['backends'])
+  if (!listed.isMapping) {
+    const { value, places, problems } = listed
+    if (Array.isArray(value)) return { list: value, places, problems }
+    if (problems.length > 0 || value === undefined || value === null)
+      return { list: [], places, problems }
+    const problem = places.problemAt(0, 'the file must be a backend, or a list of backends')
+    return { list: [], places, problems: [problem] }
+  }
+  const { value, places, problems } = readValue(text, fileName, env, ['backends', 0])
+  return { list: [value], places, problems }
+}
+
+/** The whole text as one value that stands at `path`. */
+function readValue(text: string, fileName: string, env: Environment, path: Path) {
   const lines = new LineCounter()
   const document = parseDocument(text, {
     lineCounter: lines,
@@ -39,18 +75,14 @@ export function readDocument(text: string, fileName: string, env: Environment): 
   const reader = new DocumentReader(document, places, env)
   for (const error of [...document.errors, ...document.warnings])
     reader.problems.push(yamlProblem(error, document, places))
-  if (document.errors.length > 0) return { data: {}, places, problems: reader.problems }
-
-  const data = reader.value(document.contents, [], 0)
-  if (data === undefined || data === null) return { data: {}, places, problems: reader.problems }
-  if (!isMap(document.contents)) {
-    const problem = places.problemAt(
-      0,
-      'the file must be a map of settings, such as "listen: 127.0.0.1:11435"',
-    )
-    return { data: {}, places, problems: [...reader.problems, problem] }
+  const isWhole = document.errors.length === 0
+  const value = isWhole ? reader.value(document.contents, path, 0) : undefined
+  return {
+    value,
+    isMapping: isWhole && isMap(document.contents),
+    places,
+    problems: reader.problems,
   }
-  return { data: data as Record<string, unknown>, places, problems: reader.problems }
 }
 
 class DocumentReader {

@@ -101,7 +101,7 @@ function harmlessKeys(): Set<string> {
   const names = leaves().flatMap(({ path }) => path)
   return new Set(
     [...names, ...(keysAt(['backends', 0]) ?? [])].filter(
-      (key) => key !== 'admin_token' && key !== 'headers',
+      (key) => key !== 'admin_token' && key !== 'headers' && key !== 'token',
     ),
   )
 }

@@ -1,9 +1,11 @@
 import type { Backend } from '../core/backend.ts'
-import type { Settings } from '../core/settings.ts'
+import type { Rule, Settings } from '../core/settings.ts'
+import { printResidency } from './residency-schema.ts'
 
 /** The settings as plain data in the words of the file; `secret` says what stands where a secret was. */
 export function printable(settings: Settings, secret: (words: string) => string) {
   const { listen, probes, breaker, routing, queue, limits, timeouts, retries, tenants } = settings
+  const { join, discover, placement } = settings
   return {
     version: 1,
     listen: `${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${listen.port}`,
@@ -31,9 +33,14 @@ export function printable(settings: Settings, secret: (words: string) => string)
       picker: routing.picker,
       preferences: routing.preferences,
       load_rescue: routing.loadRescue,
+      affinity: placement.affinity ? 'on' : 'off',
     },
+    rules: placement.rules.map(printableRule),
+    models: { aliases: placement.aliases, fallbacks: placement.fallbacks },
+    residency: printResidency(settings.residency),
     queue: {
       max: queue.waitingMax,
+      max_per_tenant: queue.waitingPerTenantMax,
       timeout: time(queue.waitMsMax),
       priority_across_tenants: queue.priorityAcrossTenants,
     },
@@ -60,6 +67,7 @@ export function printable(settings: Settings, secret: (words: string) => string)
       timeout: time(settings.generate.timeoutMs),
       commands_instruction: settings.generate.commandsInstruction,
     },
+    continuation: settings.continuation,
     embed: { split: settings.embed.split },
     manage: { pull: printPull(settings.manage.pull) },
     forward_unknown: settings.forwardUnknown,
@@ -67,6 +75,26 @@ export function printable(settings: Settings, secret: (words: string) => string)
     allowed_origins: settings.allowedOrigins,
     allowed_hosts: settings.allowedHosts,
     tenants: { trusted_from: tenants.trustedFrom, user_headers: tenants.userHeaders },
+    join: {
+      token: join.token === undefined ? null : secret(join.token),
+      allow: join.allow.map(({ name, from, labels }) => ({
+        ...(name === undefined ? {} : { name }),
+        ...(from === undefined ? {} : { from }),
+        ...(labels.length === 0 ? {} : { labels }),
+      })),
+      allow_addresses: join.allowAddresses,
+      max: join.membersMax,
+    },
+    discover: {
+      dns: discover.dns,
+      dns_every: time(discover.dnsEveryMs),
+      folder: discover.folder ?? 'off',
+      mdns: discover.mdns,
+      scan: discover.scan,
+      scan_every: time(discover.scanEveryMs),
+      port: discover.port,
+      accept: discover.accept,
+    },
   }
 }
 
@@ -85,6 +113,25 @@ function printableBackend(backend: Backend, secret: (words: string) => string) {
     memory: backend.memoryBytes === undefined ? undefined : bytes(backend.memoryBytes),
     context: backend.contextDefault,
     insecure: backend.insecure,
+    models: backend.models,
+  }
+}
+
+function printableRule({ when, only, never, preferMs, priority, useModel }: Rule) {
+  const { labels, promptTokensMax, ...patterns } = when
+  return {
+    when: {
+      ...patterns,
+      labels: labels.length === 0 ? undefined : labels,
+      prompt_tokens_max: promptTokensMax,
+    },
+    only,
+    never,
+    prefer:
+      preferMs &&
+      Object.fromEntries(Object.entries(preferMs).map(([place, ms]) => [place, time(ms)])),
+    priority,
+    use_model: useModel,
   }
 }
 

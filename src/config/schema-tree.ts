@@ -23,7 +23,9 @@ export function keysAt(path: Path): readonly string[] | undefined {
 
 /** True for what must never be printed, and for everything below it. */
 export function isSecret(path: Path): boolean {
-  return path[0] === 'admin_token' || (path[0] === 'backends' && path[2] === 'headers')
+  const [first, second, third] = path
+  if (first === 'admin_token' || (first === 'join' && second === 'token')) return true
+  return first === 'backends' && third === 'headers'
 }
 
 /** False for a key below `path` that may have a secret in it, as when the space behind its colon is missing. */

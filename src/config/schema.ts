@@ -13,7 +13,10 @@ import {
   wholeNumber,
   yesNo,
 } from './kinds.ts'
+import { discoverShape, joinShape } from './member-schema.ts'
+import { modelsShape, rulesSchema } from './placement-schema.ts'
 import { pullTargets } from './pull-targets.ts'
+import { residencyShape } from './residency-schema.ts'
 
 /** Every key once: its kind, its bounds, its default and its one sentence. */
 export const configSchema = z.strictObject({
@@ -76,9 +79,9 @@ export const configSchema = z.strictObject({
       ),
   }),
   routing: section('Which backend gets a request.', {
-    picker: choice('least-busy', 'round-robin', 'weighted', 'capability')
-      .prefault('least-busy')
-      .describe('How one is picked among the backends that can serve a request.'),
+    picker: choice('expected-completion', 'least-busy', 'round-robin', 'weighted', 'capability')
+      .prefault('expected-completion')
+      .describe('How one is picked: where an answer is expected soonest, or by a simpler rule.'),
     preferences: z
       .record(
         text('a kind of work of letters, digits, _ and -', /^[A-Za-z0-9_-]{1,64}$/),
@@ -90,11 +93,22 @@ export const configSchema = z.strictObject({
     load_rescue: yesNo()
       .prefault(true)
       .describe('A model load goes on when the client that asked for it leaves.'),
+    affinity: choice('on', 'off')
+      .prefault('on')
+      .describe('A conversation goes where it is in memory, while that saves more than it costs.'),
   }),
+  rules: rulesSchema
+    .prefault([])
+    .describe('Which requests may go where; of each kind of word the first rule that fits counts.'),
+  models: section('Under which names models are asked for.', modelsShape),
+  residency: section('Which models stay in memory where.', residencyShape),
   queue: section('Where requests wait for a free slot.', {
     max: wholeNumber(0, 100_000)
       .prefault(1_000)
       .describe('Requests that may wait; 0: a request without a free slot is turned away at once.'),
+    max_per_tenant: wholeNumber(0, 100_000)
+      .prefault(0)
+      .describe('Of one tenant; 0: four fifths of max, so that nobody fills the queue alone.'),
     timeout: duration().prefault('600s').describe('How long one may wait.'),
     priority_across_tenants: yesNo()
       .prefault(false)
@@ -191,6 +205,8 @@ export const configSchema = z.strictObject({
       .prefault(['X-OpenWebUI-User-Id', 'X-Forwarded-User'])
       .describe('Headers that name the user; the first one found wins.'),
   }),
+  join: section('Agents that join the fleet by themselves.', joinShape),
+  discover: section('Servers that are found, beside those in the list of backends.', discoverShape),
 })
 
 export type CheckedConfig = z.output<typeof configSchema>

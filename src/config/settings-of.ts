@@ -1,12 +1,13 @@
 import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join as joined, resolve } from 'node:path'
 import type { Backend } from '../core/backend.ts'
 import { canonicalName } from '../core/model-name.ts'
-import type { Settings } from '../core/settings.ts'
+import type { PlacementSettings, Settings } from '../core/settings.ts'
 import { namesOf } from './backend-name.ts'
 import type { CheckedBackend } from './backend-schema.ts'
 import type { NumberedBackend } from './check.ts'
 import { defaultDataDir } from './data-dir.ts'
+import { residencyOf } from './residency-schema.ts'
 import type { CheckedConfig } from './schema.ts'
 import type { Environment } from './substitute.ts'
 
@@ -17,6 +18,7 @@ export function settingsOf(
   { env, cwd }: { readonly env: Environment; readonly cwd: string },
 ): Settings {
   const { probes, breaker, routing, queue, limits, timeouts, retries, tenants } = config
+  const { join, discover } = config
   const names = namesOf(backends)
   return frozen({
     listen: config.listen,
@@ -45,8 +47,11 @@ export function settingsOf(
       preferences: routing.preferences,
       loadRescue: routing.load_rescue,
     },
+    placement: placementOf(config),
+    residency: residencyOf(config.residency),
     queue: {
       waitingMax: queue.max,
+      waitingPerTenantMax: queue.max_per_tenant,
       waitMsMax: queue.timeout,
       priorityAcrossTenants: queue.priority_across_tenants,
     },
@@ -81,10 +86,26 @@ export function settingsOf(
     allowedOrigins: config.allowed_origins,
     allowedHosts: config.allowed_hosts,
     tenants: { trustedFrom: tenants.trusted_from, userHeaders: tenants.user_headers },
+    join: {
+      token: join.token,
+      allow: join.allow.map(({ name, from, labels }) => ({ name, from, labels: labels ?? [] })),
+      allowAddresses: join.allow_addresses,
+      membersMax: join.max,
+    },
+    discover: {
+      dns: discover.dns,
+      dnsEveryMs: discover.dns_every,
+      folder: discover.folder === 'off' ? undefined : directory(discover.folder, env, cwd),
+      mdns: discover.mdns,
+      scan: discover.scan,
+      scanEveryMs: discover.scan_every,
+      port: discover.port,
+      accept: discover.accept,
+    },
   })
 }
 
-function backendOf(backend: CheckedBackend, name: string): Backend {
+export function backendOf(backend: CheckedBackend, name: string): Backend {
   const { url, slots } = backend
   const headers = Object.entries(backend.headers).map(([key, value]) => [key.toLowerCase(), value])
   const login = url.authorization === undefined ? {} : { authorization: url.authorization }
@@ -103,12 +124,42 @@ function backendOf(backend: CheckedBackend, name: string): Backend {
     memoryBytes: backend.memory,
     contextDefault: backend.context,
     insecure: backend.insecure,
+    models:
+      backend.models.allow.length + backend.models.deny.length === 0 ? undefined : backend.models,
+    agent: undefined,
+  }
+}
+
+function placementOf({ routing, rules, models }: CheckedConfig): PlacementSettings {
+  return {
+    affinity: routing.affinity === 'on',
+    rules: rules.map(({ when, only, never, prefer, priority, use_model }) => ({
+      when: {
+        tenant: when.tenant,
+        user: when.user,
+        model: when.model,
+        work: when.work,
+        labels: when.labels ?? [],
+        promptTokensMax: when.prompt_tokens_max,
+        tools: when.tools,
+        images: when.images,
+      },
+      only,
+      never,
+      preferMs: prefer,
+      priority,
+      useModel: use_model,
+    })),
+    aliases: models.aliases,
+    fallbacks: models.fallbacks,
   }
 }
 
 function directory(words: string, env: Environment, cwd: string): string {
   const home = env['HOME'] ?? homedir()
-  return words === '~' || words.startsWith('~/') ? join(home, words.slice(1)) : resolve(cwd, words)
+  return words === '~' || words.startsWith('~/')
+    ? joined(home, words.slice(1))
+    : resolve(cwd, words)
 }
 
 function frozen<Value>(value: Value): Value {

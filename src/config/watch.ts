@@ -50,6 +50,35 @@ export function watchFile(
   }
 }
 
+/** Calls back when something in the folder may have changed, and now and then: what it was is for the caller to see. */
+export function watchFolder(path: string, clock: Clock, changed: () => void): Disposable {
+  let still: Disposable | undefined
+  let poll: Disposable | undefined
+  let watcher: FSWatcher | undefined
+  const soon = () => {
+    still?.[Symbol.dispose]()
+    still = clock.after(stillMs, changed)
+  }
+  const pollLater = () => {
+    poll = clock.after(pollEveryMs, () => {
+      // A folder that is made late, or anew, is another one.
+      watcher?.close()
+      watcher = watched(path, soon)
+      changed()
+      pollLater()
+    })
+  }
+  watcher = watched(path, soon)
+  pollLater()
+  return {
+    [Symbol.dispose]() {
+      watcher?.close()
+      still?.[Symbol.dispose]()
+      poll?.[Symbol.dispose]()
+    },
+  }
+}
+
 /** Undefined where a folder can not be watched, or no more of them: then there is the poll. */
 function watched(folder: string, happened: () => void): FSWatcher | undefined {
   try {

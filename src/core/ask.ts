@@ -1,4 +1,5 @@
 import type { ModelName } from './model-name.ts'
+import type { PrefixParts } from './prefix.ts'
 
 /** Whose language a client speaks: which shape its answers and its errors have. `own` is ours: problem JSON. */
 export type Family = 'ollama' | 'openai' | 'anthropic' | 'own'
@@ -43,6 +44,8 @@ export interface Ask {
   /** The name as the client wrote it. */
   readonly modelText: string
   readonly name: ModelName
+  /** Where in the body that name stands, quotes included; undefined where it can not be exchanged. */
+  readonly modelAt?: { readonly from: number; readonly to: number } | undefined
   /** `load` and `unload` are Ollama's empty requests; they take no seat. */
   readonly purpose: 'infer' | 'load' | 'unload'
   readonly framing: Framing
@@ -56,6 +59,10 @@ export interface Ask {
   readonly keepAlive: string | undefined
   /** Bytes of text that the model will read, without images and sound. */
   readonly textBytes: number
+  /** Where it was looked for: the beginnings of the prompt. */
+  readonly prefix?: PrefixParts | undefined
+  /** The most tokens that the answer may have; undefined: the request sets no limit. */
+  readonly outTokensMax?: number | undefined
   /** True when the answer cannot differ in kind if it is asked for twice: everything that only infers. */
   readonly repeatable: boolean
 }

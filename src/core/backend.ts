@@ -21,6 +21,20 @@ export interface Backend {
   readonly contextDefault: number | undefined
   /** Whoever answers there is believed to be it: its certificate is not looked at. */
   readonly insecure: boolean
+  /** What it may serve, by patterns in which a `*` stands for any text; undefined: everything. */
+  readonly models?:
+    | { readonly allow: readonly string[]; readonly deny: readonly string[] }
+    | undefined
+  /** Set where an agent stands before it that has joined this proxy. */
+  readonly agent: AgentLink | undefined
+}
+
+/** What a member that is an agent is known by. */
+export interface AgentLink {
+  /** One run of the agent's process. */
+  readonly instance: string
+  /** Sent with what is forwarded, so that the agent knows whose it is. Secret. */
+  readonly tag: string
 }
 
 /** A server of which nothing is said but where it is. */
@@ -37,5 +51,6 @@ export function backendAt(name: string, origin: string): Backend {
     memoryBytes: undefined,
     contextDefault: undefined,
     insecure: false,
+    agent: undefined,
   }
 }

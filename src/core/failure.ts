@@ -23,9 +23,21 @@ export const failures = {
   },
   no_backend: { status: 503, fix: 'Add a backend: chasqui up --backend http://HOST:11434' },
   all_away: { status: 503, fix: 'See GET /queue-status for what each backend last said.' },
+  ruled_out: {
+    status: 403,
+    fix: 'Use another model, or ask the operator: the rules of the proxy leave no backend for this request.',
+  },
   unsupported: { status: 400, fix: 'Use a model with that capability.' },
   queue_full: { status: 503, fix: 'Try again after Retry-After, or raise queue.max.' },
   queue_timeout: { status: 503, fix: 'Try again after Retry-After, or raise queue.timeout.' },
+  queue_share_full: {
+    status: 503,
+    fix: 'Try again after Retry-After, send fewer at once, or raise queue.max_per_tenant.',
+  },
+  deadline_hopeless: {
+    status: 503,
+    fix: 'Try again after Retry-After, or allow more time (X-Chasqui-Deadline).',
+  },
   all_busy: { status: 503, fix: 'Try again after Retry-After, or set queue.max above 0.' },
   upstream_failed: {
     status: 502,
@@ -48,6 +60,34 @@ export const failures = {
   not_found: { status: 404, fix: 'See the README for the routes that there are.' },
   method_not_allowed: { status: 405, fix: 'Use the method that the Allow header names.' },
   backend_unknown: { status: 404, fix: 'See GET /queue-status for the names.' },
+  decision_unknown: {
+    status: 404,
+    fix: 'The last 1000 decisions are kept; answers name their request in X-Request-Id.',
+  },
+  join_closed: {
+    status: 403,
+    fix: 'Set join.token at the proxy (CHASQUI_JOIN_TOKEN), and give the agent the same.',
+  },
+  join_forged: {
+    status: 401,
+    fix: 'Give the agent the token of the proxy (--token, CHASQUI_JOIN_TOKEN), and let both clocks be right.',
+  },
+  address_refused: {
+    status: 403,
+    fix: 'Let the agent give an address that the proxy may call (--advertise), or allow this one with join.allow_addresses.',
+  },
+  name_taken: { status: 409, fix: 'Give the agent another name with --name.' },
+  member_rejected: { status: 403, fix: 'Accept it at the proxy: chasqui backend accept NAME' },
+  agent_unreachable: {
+    status: 502,
+    fix: 'Let the proxy reach the agent: its --listen address, its --advertise URL, the firewall between them.',
+  },
+  members_full: { status: 429, fix: 'Reject some (chasqui backend list), or raise join.max.' },
+  worker_unknown: { status: 404, fix: 'See GET /api/workers for the names; an agent joins anew.' },
+  not_managed: {
+    status: 409,
+    fix: 'Start the agent there with --manage, or restart Ollama on its machine: systemctl restart ollama',
+  },
   part_too_large: {
     status: 400,
     fix: 'Cut finer with a smaller "split.size", or use a model with a larger context.',
@@ -65,7 +105,12 @@ export const failures = {
     status: 422,
     fix: 'Mend what the problems name; until then the configuration before it is in force.',
   },
+  optimizing: { status: 409, fix: 'Try again when it is done.' },
   loop: { status: 508, fix: 'Take this proxy out of its own list of backends.' },
+  drained: {
+    status: 503,
+    fix: 'Ask elsewhere: the operator lets this server take no new requests for now.',
+  },
   stopping: { status: 503, fix: 'Try again in a moment: the proxy is being restarted.' },
   internal: { status: 500, fix: 'Report the request id.' },
 } as const satisfies Record<string, { status: number; fix: string }>

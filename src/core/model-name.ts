@@ -1,3 +1,5 @@
+import { matchesAny } from './wildcard.ts'
+
 /**
  * A model's name as Ollama compares names: default host `registry.ollama.ai`, namespace `library`, tag `latest`,
  * letter case ignored. `x`, `X:latest`, `library/x` and `registry.ollama.ai/library/x:latest` are one model.
@@ -104,6 +106,13 @@ const isHost = (text: string) => /^[a-z0-9_][a-z0-9_.:-]{0,349}$/i.test(text)
 const isNamespace = (text: string) => /^[a-z0-9_][a-z0-9_-]{0,79}$/i.test(text)
 const isModel = (text: string) => /^[a-z0-9_][a-z0-9_.-]{0,79}$/i.test(text)
 const isTag = isModel
+
+/** Whether a canonical name fits one of some patterns; `llama3` means `llama3:latest` here as well. */
+export function matchesModel(canonical: string, patterns: readonly string[]): boolean {
+  if (matchesAny(canonical, patterns)) return true
+  const end = `:${defaultTag}`
+  return canonical.endsWith(end) && matchesAny(canonical.slice(0, -end.length), patterns)
+}
 
 /** Embedding-only models, told by name where nothing better is known. */
 export function soundsLikeEmbedding(name: string): boolean {

@@ -30,6 +30,8 @@ export interface ExchangeEnded {
   readonly op: Op
   /** The model's canonical name, or '' when none was named. */
   readonly model: string
+  /** Why that is another model than the one that was named; undefined: it is not. */
+  readonly substitute?: Substitute | undefined
   readonly tenant: string
   readonly priority: string
   readonly ending: Ending
@@ -49,6 +51,13 @@ export interface ExchangeEnded {
   readonly bytesIn: number
   readonly bytesOut: number
   readonly figures: Figures | undefined
+}
+
+/** Another model answers: the name is an alias, a rule says so, or nobody can serve the one that was named. */
+export interface Substitute {
+  /** Canonical name of the model that was named. */
+  readonly asked: string
+  readonly why: 'alias' | 'rule' | 'fallback'
 }
 
 /** One later leg of an answer. */
@@ -121,6 +130,10 @@ export interface Observer {
   breakerTurned(backend: string, model: string | undefined, state: string): void
   backendErred(backend: string, kind: string): void
   loaded(backend: string, model: string, result: 'ok' | 'error' | 'rescued', tookMs: number): void
+  /** A load there hung, so that only what is in memory is asked of it; or loads work again. */
+  loadsHung(backend: string, model: string, hang: boolean): void
+  /** Loaded ahead, or pushed out to make room; why in one word. */
+  residencyMoved(backend: string, model: string, what: 'loaded' | 'unloaded', why: string): void
   /** An answer that had broken off was gone on with elsewhere, or could not be. */
   continued(fact: Continued): void
   splitStarted(fact: SplitStarted): void
@@ -143,6 +156,8 @@ export function deafObserver(heard: Partial<Observer> = {}): Observer {
     breakerTurned: nothing,
     backendErred: nothing,
     loaded: nothing,
+    loadsHung: nothing,
+    residencyMoved: nothing,
     continued: nothing,
     splitStarted: nothing,
     partTurned: nothing,

@@ -34,9 +34,16 @@ export type Outcome =
 /**
  * Why a backend said no, as far as the answer tells:
  * `busy` full queue · `noModel` a stale map on our side · `crashed` its runner died · `outOfMemory` the model does not
- * fit there · `serverFault` any other 5xx · `clientFault` the request itself is wrong, anyone would say so.
+ * fit there · `loadsHang` it loads nothing any more, as we judge; nothing was sent · `serverFault` any other 5xx · `clientFault` the request itself is wrong, anyone would say so.
  */
-export type Refusal = 'busy' | 'noModel' | 'crashed' | 'outOfMemory' | 'serverFault' | 'clientFault'
+export type Refusal =
+  | 'busy'
+  | 'noModel'
+  | 'crashed'
+  | 'outOfMemory'
+  | 'serverFault'
+  | 'clientFault'
+  | 'loadsHang'
 
 /** Whose fault it was, for breakers and logs. */
 export function blame(outcome: Outcome): 'backend' | 'client' | 'nobody' {
@@ -49,7 +56,7 @@ export function blame(outcome: Outcome): 'backend' | 'client' | 'nobody' {
     case 'refused':
       return outcome.why === 'clientFault'
         ? 'client'
-        : outcome.why === 'noModel'
+        : outcome.why === 'noModel' || outcome.why === 'loadsHang'
           ? 'nobody'
           : 'backend'
     case 'brokeOff':

@@ -17,6 +17,8 @@ export interface Settings {
   readonly probes: ProbeSettings
   readonly breaker: BreakerSettings
   readonly routing: RoutingSettings
+  readonly residency: ResidencySettings
+  readonly placement: PlacementSettings
   readonly queue: QueueSettings
   readonly limits: LimitSettings
   readonly timeouts: TimeoutSettings
@@ -39,6 +41,8 @@ export interface Settings {
   /** Added to the Host names that Ollama allows on a loopback listener. */
   readonly allowedHosts: readonly string[]
   readonly tenants: TenantSettings
+  readonly join: JoinSettings
+  readonly discover: DiscoverSettings
 }
 
 export interface ListenAddress {
@@ -73,7 +77,12 @@ export interface BreakerSettings {
   readonly slowStartMs: number | undefined
 }
 
-export type PickerName = 'least-busy' | 'round-robin' | 'weighted' | 'capability'
+export type PickerName =
+  | 'expected-completion'
+  | 'least-busy'
+  | 'round-robin'
+  | 'weighted'
+  | 'capability'
 
 export interface RoutingSettings {
   readonly picker: PickerName
@@ -83,9 +92,68 @@ export interface RoutingSettings {
   readonly loadRescue: boolean
 }
 
+/** Where requests may go, and under which names models are asked for. */
+export interface PlacementSettings {
+  /** A conversation goes where it is in memory, while that saves more than it costs. */
+  readonly affinity: boolean
+  readonly rules: readonly Rule[]
+  /** A client's name for a model → the model. */
+  readonly aliases: Readonly<Record<string, string>>
+  /** A model → those that stand in for it where nobody can serve it, best first. */
+  readonly fallbacks: Readonly<Record<string, readonly string[]>>
+}
+
+/** Names of backends or labels; `label:` before a word says that it is a label. */
+export type PlaceWords = readonly string[]
+
+export interface Rule {
+  readonly when: RuleWhen
+  readonly only: PlaceWords | undefined
+  readonly never: PlaceWords | undefined
+  /** By how much longer it may take there, in milliseconds. */
+  readonly preferMs: Readonly<Record<string, number>> | undefined
+  readonly priority: 'interactive' | 'normal' | 'batch' | undefined
+  readonly useModel: string | undefined
+}
+
+/** All that is given must match; in the patterns a `*` stands for any text. */
+export interface RuleWhen {
+  readonly tenant: readonly string[] | undefined
+  readonly user: readonly string[] | undefined
+  readonly model: readonly string[] | undefined
+  readonly work: readonly string[] | undefined
+  readonly labels: readonly string[]
+  readonly promptTokensMax: number | undefined
+  readonly tools: boolean | undefined
+  readonly images: boolean | undefined
+}
+
+/** Which models stay in memory where. Maps are by name of a backend, or by canonical model name. */
+export interface ResidencySettings {
+  /** Loads are weighed, room for them is made, and what is wanted is loaded before somebody waits. */
+  readonly on: boolean
+  /** Models that stay loaded, by backend. */
+  readonly pins: Readonly<Record<string, readonly string[]>>
+  /** By backend: nothing else is loaded there unless a request needs it. */
+  readonly only: Readonly<Record<string, readonly string[]>>
+  readonly replicas: Readonly<Record<string, { readonly min: number; readonly max: number }>>
+  /** Share of a machine's time that swaps may take. */
+  readonly swapShare: number
+  /** That share follows the fleet's load; for studies, always true in life. */
+  readonly swapsAdapt: boolean
+  /** What is pushed out counts so many times its price; for studies, always 1 in life. */
+  readonly evictionWeight: number
+  /** What was loaded stays at least so long. */
+  readonly minResidencyMs: number
+  /** What is asked for more is kept longer. */
+  readonly keepAlive: boolean
+}
+
 export interface QueueSettings {
   /** Requests that may wait; 0: none, who finds no free seat is turned away at once. */
   readonly waitingMax: number
+  /** Of one tenant; 0: four fifths of all. */
+  readonly waitingPerTenantMax: number
   readonly waitMsMax: number
   /** True: a priority header counts against everybody; false: it only orders a tenant's own requests. */
   readonly priorityAcrossTenants: boolean
@@ -135,4 +203,41 @@ export interface TenantSettings {
   readonly trustedFrom: readonly string[]
   /** Headers that name the user, first found wins. */
   readonly userHeaders: readonly string[]
+}
+
+/** Who may become a backend by asking. */
+export interface JoinSettings {
+  /** What agents sign with; undefined: nobody can join. Secret. */
+  readonly token: string | undefined
+  /** Who need not wait to be accepted. */
+  readonly allow: readonly AllowRule[]
+  /** Addresses that may join although nobody outside should be called there, such as loopback. */
+  readonly allowAddresses: readonly string[]
+  /** Members at most, pending ones included. */
+  readonly membersMax: number
+}
+
+/** All that is given must match. */
+export interface AllowRule {
+  /** A `*` stands for any text. */
+  readonly name: string | undefined
+  readonly from: readonly string[] | undefined
+  readonly labels: readonly string[]
+}
+
+/** Where backends are looked for beside the configuration. */
+export interface DiscoverSettings {
+  /** Names whose every address is a backend; `_service._tcp.name` is asked for its SRV records. */
+  readonly dns: readonly string[]
+  readonly dnsEveryMs: number
+  /** A directory with a file for each backend, or several; undefined: none. */
+  readonly folder: string | undefined
+  readonly mdns: boolean
+  /** Ranges in which every address is asked. */
+  readonly scan: readonly string[]
+  readonly scanEveryMs: number
+  /** Where a server listens of which only the address is known. */
+  readonly port: number
+  /** What becomes of one that mDNS or a scan has found. */
+  readonly accept: 'ask' | 'all'
 }

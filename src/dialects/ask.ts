@@ -78,6 +78,8 @@ export function askForName(route: Route, modelText: string): ReadAsk {
           text: JSON.stringify(modelText),
           tooLong: false,
           thenNull: false,
+          from: 0,
+          to: 0,
         },
       ],
     ]),
@@ -101,6 +103,7 @@ function makeAsk(route: Route, facts: BodyFacts, modelText: string, name: ModelN
     op: route.op,
     modelText,
     name,
+    modelAt: placeOfModel(route, facts),
     purpose,
     // Ollama answers a load or an unload with one object whatever `stream` says.
     framing: purpose === 'infer' ? framingOf(route, facts) : 'json',
@@ -108,6 +111,8 @@ function makeAsk(route: Route, facts: BodyFacts, modelText: string, name: ModelN
     runner: runnerOf(route, facts),
     keepAlive: rawOf(facts, 'keep_alive'),
     textBytes: facts.textBytes,
+    outTokensMax: purpose === 'infer' ? outTokensMaxOf(route, facts) : undefined,
+    prefix: purpose === 'infer' ? facts.prefix : undefined,
     repeatable: route.inference || route.op === 'show',
   }
 }
@@ -154,6 +159,13 @@ function modelTextOf(route: Route, facts: BodyFacts): string {
   if (route.op === 'copy') return textOf(facts, 'source')
   const model = textOf(facts, 'model')
   return model === '' && takesLegacyName(route) ? textOf(facts, 'name') : model
+}
+
+/** Undefined: it stands in the path, or in a form. */
+function placeOfModel(route: Route, facts: BodyFacts): Ask['modelAt'] {
+  const isNamed = textOf(facts, 'model') === '' && takesLegacyName(route)
+  const value = facts.values.get(isNamed ? 'name' : 'model')
+  return value === undefined || value.to === 0 ? undefined : { from: value.from, to: value.to }
 }
 
 /** Requests that the compatibility layers refuse before they look for a model. */
@@ -316,6 +328,20 @@ function runnerOf(route: Route, facts: BodyFacts): Readonly<Record<string, strin
   const shift = route.op === 'embed' ? undefined : rawOf(facts, 'shift')
   if (shift !== undefined) runner['shift'] = shift
   return Object.keys(runner).length === 0 ? noOptions : runner
+}
+
+/** What the request itself says of the length of its answer; negative numbers mean no limit. */
+function outTokensMaxOf(route: Route, facts: BodyFacts): number | undefined {
+  if (!route.inference || route.op === 'embed') return undefined
+  const options = rawOf(facts, 'options')
+  // Parsed only where it is in there: most options say nothing of it.
+  const said =
+    route.family === 'ollama'
+      ? options?.includes('num_predict')
+        ? parsedObject(options)?.['num_predict']
+        : undefined
+      : Number(rawOf(facts, 'max_tokens') ?? Number.NaN)
+  return typeof said === 'number' && said >= 1 ? Math.trunc(said) : undefined
 }
 
 function parsedObject(raw: string | undefined): Readonly<Record<string, unknown>> | undefined {

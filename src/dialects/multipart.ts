@@ -49,13 +49,11 @@ export class MultipartScanner {
         text: `failed to parse multipart form: ${this.#fault}`,
       }
     const text = this.#model === undefined ? undefined : JSON.stringify(this.#model)
+    const value = { kind: 'string', empty: false, tooLong: false, thenNull: false } as const
     return {
       ok: true,
-      values: new Map(
-        text === undefined
-          ? []
-          : [['model', { kind: 'string', empty: false, text, tooLong: false, thenNull: false }]],
-      ),
+      // A form's field is no JSON text that could be exchanged, so no place is given.
+      values: new Map(text === undefined ? [] : [['model', { ...value, text, from: 0, to: 0 }]]),
       mistyped: new Map(),
       textBytes: 0,
       media: true,

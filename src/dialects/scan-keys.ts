@@ -27,6 +27,7 @@ const kindKeys = [
   'suffix',
   'format',
   'system',
+  'context',
   'stream_options',
 ] as const
 

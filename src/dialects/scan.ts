@@ -1,4 +1,6 @@
+import type { PrefixParts } from '../core/prefix.ts'
 import { goSyntaxText } from './go-text.ts'
+import type { PrefixHasher } from './prefix.ts'
 import { keyBytesMax, marks, readKey, type ScanKey, wantedText } from './scan-keys.ts'
 
 export type JsonKind = 'string' | 'number' | 'bool' | 'null' | 'object' | 'array'
@@ -14,6 +16,9 @@ export interface ScannedValue {
   readonly tooLong: boolean
   /** A null came after it: Go then clears pointers, maps and slices, and leaves strings and flags as they were. */
   readonly thenNull: boolean
+  /** Where the value stands in the body: its first byte, and the one behind its last. */
+  readonly from: number
+  readonly to: number
 }
 
 export interface BodyFacts {
@@ -27,6 +32,8 @@ export interface BodyFacts {
   readonly media: boolean
   /** One of them is sound. */
   readonly audio: boolean
+  /** Where it was asked for: the beginnings of the prompt. */
+  readonly prefix?: PrefixParts | undefined
 }
 
 export interface BodyFault {
@@ -111,11 +118,22 @@ export class BodyScanner {
   #captured: Buffer[] = []
   #capturedBytes = 0
 
+  /** Bytes of the chunks before this one, and where in the body the outer value began. */
+  #before = 0
+  #valueFrom = 0
+  readonly #prefix: PrefixHasher | undefined
+  /** What is being read is part of the prompt. */
+  #hashing = false
+
   readonly #values = new Map<ScanKey, ScannedValue>()
   readonly #mistyped = new Map<ScanKey, JsonKind>()
   #textBytes = 0
   #media = false
   #audio = false
+
+  constructor(prefix?: PrefixHasher) {
+    this.#prefix = prefix
+  }
 
   feed(chunk: Uint8Array): void {
     if (this.#at >= at.done) return
@@ -130,6 +148,7 @@ export class BodyScanner {
       else index = this.#step(bytes, index)
     }
     if (this.#captureFrom >= 0) this.#capture(bytes, bytes.length)
+    this.#before += bytes.length
   }
 
   /** True when nothing that may still come can change the result. */
@@ -153,6 +172,7 @@ export class BodyScanner {
       textBytes: this.#textBytes,
       media: this.#media,
       audio: this.#audio,
+      prefix: this.#prefix?.parts(),
     }
   }
 
@@ -220,11 +240,13 @@ export class BodyScanner {
       case 0x2d:
         this.#begin('number', from)
         this.#at = at.minus
+        if (this.#hashing) this.#prefix?.feed(bytes, from, from + 1)
         return from + 1
       default:
         if (byte < 0x30 || byte > 0x39) return this.#fail(byte, 'looking for beginning of value')
         this.#begin('number', from)
         this.#at = byte === 0x30 ? at.zero : at.digits
+        if (this.#hashing) this.#prefix?.feed(bytes, from, from + 1)
         return this.#inNumber(bytes, from + 1)
     }
   }
@@ -247,6 +269,7 @@ export class BodyScanner {
     if (this.#key === undefined) return
     this.#kind = kind
     this.#empty = true
+    this.#valueFrom = this.#before + from
     if (wantedText.has(this.#key)) {
       this.#captured = []
       this.#capturedBytes = 0
@@ -266,6 +289,7 @@ export class BodyScanner {
 
   #close(bytes: Buffer, from: number): number {
     this.#depth -= 1
+    if (this.#hashing && this.#depth === 2) this.#prefix?.endItem()
     this.#endValue(bytes, from + 1)
     return from + 1
   }
@@ -297,10 +321,13 @@ export class BodyScanner {
     const text = wanted ? this.#textUpTo(bytes, next) : undefined
     this.#captureFrom = -1
     this.#key = undefined
+    if (this.#hashing) this.#prefix?.end()
+    this.#hashing = false
     const before = this.#values.get(key)
+    const place = { from: this.#valueFrom, to: this.#before + next }
     if (this.#kind === 'null') {
       const nothing = { kind: 'null', empty: true, text: undefined, tooLong: false } as const
-      this.#values.set(key, { ...(before ?? nothing), thenNull: true })
+      this.#values.set(key, { ...(before ?? { ...nothing, ...place }), thenNull: true })
       return
     }
     if (marks.textOnly.has(key) && this.#kind !== 'string') {
@@ -313,6 +340,8 @@ export class BodyScanner {
       text,
       tooLong: wanted && text === undefined,
       thenNull: false,
+      from: place.from,
+      to: place.to,
     })
   }
 
@@ -339,11 +368,23 @@ export class BodyScanner {
     const to = end < 0 ? bytes.length : end
     if (this.#uriMatch >= 0 && this.#uriMatch < uriBytes) this.#matchUri(bytes, from, to)
     this.#stringBytes += to - from
+    if (this.#hashing) this.#hash(bytes, from, to)
     if (end < 0) return to
+    if (this.#hashing) this.#endHashed()
     if (this.#depth === 1) this.#empty = this.#stringBytes === 0
     this.#countString()
     this.#endValue(bytes, end + 1)
     return end + 1
+  }
+
+  #hash(bytes: Buffer, from: number, to: number): void {
+    if ((this.#mark & marks.media) === 0) this.#prefix?.feed(bytes, from, to)
+    else this.#prefix?.feedMedia(bytes, from, to)
+  }
+
+  #endHashed(): void {
+    this.#prefix?.endValue()
+    if (this.#depth === 2) this.#prefix?.endItem()
   }
 
   /** The index of the quote that ends the string, or -1; knows whether the chunk before ended in an escape. */
@@ -421,6 +462,7 @@ export class BodyScanner {
     }
     const outer = this.#depth === 1
     this.#key = outer ? key : this.#key
+    if (outer && this.#prefix !== undefined) this.#hashing = this.#prefix.begin(key)
     this.#mark = outer ? marks.ofOuter(key) : marks.ofInner(key, this.#marks[this.#depth]!)
     this.#at = at.colon
     return end + 1
@@ -479,9 +521,14 @@ export class BodyScanner {
         this.#at = at.exponent
         continue
       }
+      if (this.#hashing) {
+        this.#prefix?.feed(bytes, from, index)
+        this.#prefix?.endValue()
+      }
       this.#endValue(bytes, index)
       return index
     }
+    if (this.#hashing) this.#prefix?.feed(bytes, from, bytes.length)
     return bytes.length
   }
 

@@ -19,9 +19,15 @@ export function tenantOf(ask: TenantAsk, settings: TenantSettings): string {
   return userOf(ask, settings) ?? keyOf(ask.headers) ?? addressOf(ask)
 }
 
-function userOf({ peerAddress, headers }: TenantAsk, settings: TenantSettings): string | undefined {
-  if (settings.trustedFrom.length === 0 || peerAddress === undefined) return undefined
-  if (!trustedBy(settings)(peerAddress)) return undefined
+/** Whether the peer may speak for the users behind it. */
+export function isTrusted({ peerAddress }: TenantAsk, settings: TenantSettings): boolean {
+  if (settings.trustedFrom.length === 0 || peerAddress === undefined) return false
+  return trustedBy(settings)(peerAddress)
+}
+
+function userOf(ask: TenantAsk, settings: TenantSettings): string | undefined {
+  if (!isTrusted(ask, settings)) return undefined
+  const { headers } = ask
   for (const name of settings.userHeaders) {
     const user = headerOf(headers, name.toLowerCase())?.trim()
     if (user !== undefined && isUser(user)) return `user:${user}`

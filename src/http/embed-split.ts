@@ -2,6 +2,7 @@ import type { Route } from '../dialects/routes.ts'
 import type { HeldBody } from '../proxy/body.ts'
 import type { Exchange } from '../proxy/exchange.ts'
 import { NotWanted } from '../proxy/queue.ts'
+import { mayServe } from '../routing/rules/placement.ts'
 import { textBytesMin } from '../split/embed/plan.ts'
 import type { PlannedBatch } from '../split/embed/run.ts'
 import type { HttpDoors } from './doors.ts'
@@ -16,8 +17,8 @@ const batchBytesMax = 64 * 1_048_576
 export async function planEmbedding(
   visit: Visit,
   route: Route,
-  { asked }: Exchange,
-  { embed, bodies }: Pick<HttpDoors, 'embed' | 'bodies'>,
+  { asked, rules }: Exchange,
+  { embed, bodies, pool }: Pick<HttpDoors, 'embed' | 'bodies' | 'pool'>,
 ): Promise<(PlannedBatch & Disposable) | undefined> {
   const path = route.path
   if (path !== '/api/embed' && path !== '/v1/embeddings') return undefined
@@ -37,7 +38,9 @@ export async function planEmbedding(
     labels,
     work,
     deadlineMs,
-    except: new Set(),
+    except: new Set(
+      rules && pool.endpoints.filter((each) => !mayServe(rules, each)).map(({ name }) => name),
+    ),
   })
   if (planned) return { ...planned, [Symbol.dispose]: () => body[Symbol.dispose]() }
   body[Symbol.dispose]()

@@ -55,12 +55,15 @@ export class FrontDoor {
   }
 
   /** Undefined: taken care of. Otherwise Fastify answers, with these headers (name, value …) beside its own. */
-  handle(request: Arrived, client: ClientSide): readonly string[] | undefined {
+  handle(request: Arrived, clientSide: ClientSide): readonly string[] | undefined {
     const { target } = request
+    const { beside } = this.#doors
+    const client = beside?.clientOf(request, clientSide) ?? clientSide
     const mark = target.indexOf('?')
     const path = mark < 0 ? target : target.slice(0, mark)
     const headers = this.#admit(request, client, path)
     if (!headers) return undefined
+    if (beside?.handle(request, client, path)) return undefined
     if (this.#isOurs(path)) return headers
     const visit: Visit = {
       request,

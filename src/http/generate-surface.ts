@@ -7,6 +7,7 @@ import { continueWishOf } from './continue-wish.ts'
 import type { HttpDoors } from './doors.ts'
 import type { Visit } from './front.ts'
 import { type GenerateRequest, nativeBody, readGenerate } from './generate-request.ts'
+import { withMeantModel } from './meant-model.ts'
 import { wholeOf } from './reading.ts'
 import { refuseUnread } from './refuse.ts'
 import { orderOfGenerate } from './split-fields.ts'
@@ -64,7 +65,12 @@ export class GenerateSurface {
     return {
       family: 'own' as const,
       op: 'generate' as const,
-      order: orderOfGenerate(request.native, request.input, request.instruction),
+      askedModel: request.model,
+      order: orderOfGenerate(
+        withMeantModel(request.native, this.#doors.settings.placement),
+        request.input,
+        request.instruction,
+      ),
       wish: request.split!,
       wishes: { ...wishes, priority: request.priority ?? wishes.priority },
       form: !request.stream

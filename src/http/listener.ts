@@ -225,6 +225,7 @@ const ours: ReadonlySet<string> = new Set([
   'metrics',
   'ui',
   'api/workers',
+  'api/distributed',
   'chasqui',
   'backends',
 ])

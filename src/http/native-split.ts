@@ -5,6 +5,7 @@ import { BadSplit, readSplitHeader } from '../split/options.ts'
 import type { HttpDoors } from './doors.ts'
 import type { Visit } from './front.ts'
 import { jsonObject } from './json-object.ts'
+import { withMeantModel } from './meant-model.ts'
 import { wholeOf } from './reading.ts'
 import { orderOfChat, orderOfGenerate } from './split-fields.ts'
 import type { SplitSurface } from './split-surface.ts'
@@ -19,7 +20,7 @@ export async function serveNativeSplit(
   route: Route,
   wishes: Wishes,
   surface: SplitSurface,
-  { bodies }: Pick<HttpDoors, 'bodies'>,
+  { bodies, settings }: Pick<HttpDoors, 'bodies' | 'settings'>,
 ): Promise<void> {
   const { op, family } = route
   if (family !== 'ollama' || (op !== 'generate' && op !== 'chat'))
@@ -29,13 +30,15 @@ export async function serveNativeSplit(
   using share = bodies.memory()
   if (!body.bytes) share.grow(body.size)
   const bytes = await wholeOf(body)
-  const fields = fieldsIn(bytes)
+  const asked = fieldsIn(bytes)
+  const fields = withMeantModel(asked, settings.placement)
   const order = op === 'chat' ? orderOfChat(fields) : orderOfGenerate(fields, promptIn(fields), '')
   const wish = wishOf(header, fields)
   mustBeText(bytes, order.input)
   await surface.handle(visit, {
     family,
     op,
+    askedModel: String(asked['model']),
     order,
     wish,
     wishes,

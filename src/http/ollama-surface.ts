@@ -5,6 +5,7 @@ import { modelNotFoundText } from '../dialects/errors.ts'
 import { type Route, withoutSpareSlashes } from '../dialects/routes.ts'
 import type { BodyFacts } from '../dialects/scan.ts'
 import { mayChangeFleet } from '../guard/admin.ts'
+import { sessionOf } from '../guard/session.ts'
 import { tenantOf } from '../guard/tenant.ts'
 import type { AnswerStyle } from '../proxy/answer.ts'
 import { noBody, takeBody } from '../proxy/body.ts'
@@ -98,7 +99,7 @@ export class OllamaSurface {
       case 'merged':
         return this.#json(
           visit,
-          merged(route, this.#doors.pool),
+          merged(route, this.#doors.pool, this.#doors.settings.placement.aliases),
           route.family === 'openai' ? '\n' : '',
         )
       case 'account':
@@ -117,12 +118,14 @@ export class OllamaSurface {
     route: Route,
     params: Readonly<Record<string, string>>,
   ): Promise<void> {
+    const { settings } = this.#doors
     const read =
       route.body === 'none'
         ? withoutBody(askForName(route, params['model'] ?? ''))
-        : await readRequest(visit, route, this.#doors.bodies)
+        : await readRequest(visit, route, this.#doors.bodies, settings.placement.affinity)
     if (!read.ok) return refuseAsOllama(visit, this.#doors, route, read)
     const exchange = this.#exchange(visit, route, read)
+    this.#doors.server.place(exchange)
     if (read.ask.purpose === 'unload') return await this.#unload(visit, route, exchange)
     if (read.ask.op === 'embed' && (await this.#spread(visit, route, exchange))) return
     await this.#doors.server.serve(exchange, this.#style(visit, route, read.ask.modelText))
@@ -269,16 +272,17 @@ export class OllamaSurface {
     { ask, body, pinned }: Pick<Asked, 'ask' | 'body'> & { pinned?: string | undefined },
   ): Exchange {
     const { request, wishes } = visit
+    const { tenants } = this.#doors.settings
+    const who = { peerAddress: request.peerAddress, headers: request.headers }
+    const tenant = tenantOf(who, tenants)
     const asked: Asked = {
       id: visit.id,
       method: request.method,
       // The path that was checked, not the one that came: what is forwarded and what was judged are the same string.
       path: (route.path.includes(':') ? withoutSpareSlashes(visit.path) : route.path) + visit.query,
       rawHeaders: request.rawHeaders,
-      tenant: tenantOf(
-        { peerAddress: request.peerAddress, headers: request.headers },
-        this.#doors.settings.tenants,
-      ),
+      tenant,
+      session: ask.prefix === undefined ? undefined : sessionOf(who, tenant, tenants),
       ...wishes,
       priority: wishes.priority ?? 'normal',
       arrivedMs: visit.arrivedMs,
@@ -303,6 +307,7 @@ export class OllamaSurface {
   #mustBeAdmin(visit: Visit): void {
     const { request } = visit
     const { adminToken } = this.#doors.settings
+    if (this.#doors.beside?.isFromProxy(request)) return
     const ask = {
       peerAddress: request.peerAddress,
       headers: request.headers,

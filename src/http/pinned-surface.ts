@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Agent, Dispatcher } from 'undici'
 import type { Backend } from '../core/backend.ts'
 import { Failure } from '../core/failure.ts'
+import { memberHeader } from '../guard/signing.ts'
 import type { Endpoint } from '../pool/endpoint.ts'
 import type { HttpDoors } from './doors.ts'
 import { requireAdmin, sendFailure } from './problems.ts'
@@ -72,7 +73,8 @@ export async function pinnedSurface(app: FastifyInstance, doors: HttpDoors): Pro
       },
       rewriteRequestHeaders: (request, headers) => {
         const { backend } = endpointOf(request as FastifyRequest)
-        const own = { ...backend.headers, via: `1.1 ${doors.hop}` }
+        const member = backend.agent ? { [memberHeader]: backend.agent.tag } : {}
+        const own = { ...backend.headers, ...member, via: `1.1 ${doors.hop}` }
         return {
           ...forBackend(headers),
           ...own,

@@ -5,6 +5,7 @@ import { Failure } from '../core/failure.ts'
 import { canonicalName } from '../core/model-name.ts'
 import { readAsk } from '../dialects/ask.ts'
 import { MultipartScanner } from '../dialects/multipart.ts'
+import { PrefixHasher } from '../dialects/prefix.ts'
 import type { Route } from '../dialects/routes.ts'
 import { BodyScanner, type ScanResult } from '../dialects/scan.ts'
 import { type BodyBudget, type HeldBody, takeBody } from '../proxy/body.ts'
@@ -18,15 +19,26 @@ export type Read =
   | { readonly ok: true; readonly ask: Ask; readonly body: HeldBody; readonly scan: ScanResult }
   | { readonly ok: false; readonly status: number; readonly message: string }
 
-/** Takes the body and learns from it as it arrives; throws a Failure or ClientGone. */
-export async function readRequest(visit: Visit, route: Route, budget: BodyBudget): Promise<Read> {
+/**
+ * Takes the body and learns from it as it arrives; throws a Failure or ClientGone. `withPrefix`: also how its prompt
+ * begins, for the routes that have one.
+ */
+export async function readRequest(
+  visit: Visit,
+  route: Route,
+  budget: BodyBudget,
+  withPrefix = false,
+): Promise<Read> {
   const encoded = isZstd(visit, route)
-  const scanner = encoded ? undefined : scannerFor(visit, route)
+  const hasher = withPrefix && readsPrompts.has(route.op) ? new PrefixHasher() : undefined
+  const scanner = encoded ? undefined : scannerFor(visit, route, hasher)
   const body = await takeBody(visit.request.body, budget, (chunk) => scanner?.feed(chunk))
   try {
-    const scan = scanner ? scanner.end() : await scanDecoded(body)
+    const scan = scanner ? scanner.end() : await scanDecoded(body, hasher)
     const read = readAsk(route, scan)
-    if (read.ok) return { ok: true, ask: read.ask, body, scan }
+    // What is packed has its model at another place.
+    if (read.ok)
+      return { ok: true, ask: encoded ? { ...read.ask, modelAt: undefined } : read.ask, body, scan }
     body[Symbol.dispose]()
     return read
   } catch (error) {
@@ -60,10 +72,17 @@ export function askWithoutModel(route: Pick<Route, 'family' | 'op' | 'framing'>)
   }
 }
 
-function scannerFor(visit: Visit, route: Route): BodyScanner | MultipartScanner {
+/** Operations whose prompts a runner keeps in memory; embeddings are read once. */
+const readsPrompts: ReadonlySet<string> = new Set(['generate', 'chat', 'responses'])
+
+function scannerFor(
+  visit: Visit,
+  route: Route,
+  hasher: PrefixHasher | undefined,
+): BodyScanner | MultipartScanner {
   return route.body === 'multipart'
     ? new MultipartScanner(visit.request.headers['content-type'] ?? '')
-    : new BodyScanner()
+    : new BodyScanner(hasher)
 }
 
 /** Only where Ollama decodes it; elsewhere it would find no JSON, and so do we. */
@@ -75,8 +94,8 @@ function isZstd(visit: Visit, route: Route): boolean {
   )
 }
 
-async function scanDecoded(body: HeldBody): Promise<ScanResult> {
-  const scanner = new BodyScanner()
+async function scanDecoded(body: HeldBody, hasher: PrefixHasher | undefined): Promise<ScanResult> {
+  const scanner = new BodyScanner(hasher)
   let size = 0
   const opened = body.open()
   try {

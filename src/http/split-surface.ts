@@ -19,6 +19,8 @@ import type { Wishes } from './wishes.ts'
 export interface SplitRequest {
   readonly family: 'own' | 'ollama'
   readonly op: 'generate' | 'chat'
+  /** The model as the client calls it; of an alias `order` has the one that is meant. */
+  readonly askedModel: string
   readonly order: FieldsOfOrder
   readonly wish: SplitWish
   readonly wishes: Wishes
@@ -40,6 +42,7 @@ export class SplitSurface {
   async handle(visit: Visit, request: SplitRequest): Promise<void> {
     await mustBeMeetable(request)
     const exchange = this.#exchange(visit, request)
+    this.#doors.server.place(exchange)
     try {
       await recorded(exchange, this.#doors, () => this.#run(visit, request, exchange))
     } catch (error) {
@@ -54,7 +57,7 @@ export class SplitSurface {
     await using answer = new SplitAnswer(client, {
       form,
       shape: op,
-      model: order.model.text,
+      model: request.askedModel,
       family,
       headers: ['X-Request-Id', visit.id, 'X-Accel-Buffering', 'no', ...visit.headers],
       openSpool: split.openSpool,
@@ -70,6 +73,7 @@ export class SplitSurface {
       priority: asked.priority,
       labels: asked.labels,
       work: asked.work,
+      rules: exchange.rules,
       deadlineMs,
       stream: form !== 'whole',
     })
@@ -120,6 +124,7 @@ export class SplitSurface {
         // A thousand parts of one request step behind everybody's single ones, unless it says otherwise.
         priority: wishes.priority ?? 'batch',
         labels: wishes.labels,
+        isPart: true,
         work: wishes.work,
         pinned: undefined,
         deadlineMs,

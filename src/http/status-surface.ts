@@ -1,16 +1,23 @@
 import type { FastifyInstance } from 'fastify'
-import { Failure } from '../core/failure.ts'
 import type { HttpDoors } from './doors.ts'
+import { membersSurface } from './members-surface.ts'
+import { optimizeSurface } from './optimize-surface.ts'
 import { requireAdmin } from './problems.ts'
 import { sendReloaded } from './reload.ts'
 import { queueStatus, stateOf } from './status.ts'
 import { statusPage } from './status-page.ts'
+import { whySurface } from './why-surface.ts'
+import { workersSurface } from './workers-surface.ts'
 
 /** Sight and control: what there is to see of the fleet, and the operator's two words to it. */
 export async function statusSurface(fastify: FastifyInstance, doors: HttpDoors): Promise<void> {
   const { pool } = doors
 
-  fastify.get('/queue-status', () => queueStatus(doors))
+  optimizeSurface(fastify, doors, doors.optimizer)
+
+  fastify.get('/queue-status', () => ({ ...queueStatus(doors), ...doors.beside?.status() }))
+
+  if (doors.why) whySurface(fastify, doors.why)
 
   /** The process runs. */
   fastify.get('/livez', () => ({ status: 'ok' }))
@@ -56,17 +63,10 @@ export async function statusSurface(fastify: FastifyInstance, doors: HttpDoors):
     return sendReloaded(reply, await doors.reload())
   })
 
-  for (const [verb, enabled] of [
-    ['drain', false],
-    ['resume', true],
-  ] as const)
-    fastify.post<{ Params: { id: string } }>(`/api/workers/:id/${verb}`, (request) => {
-      requireAdmin(request, doors)
-      const endpoint = pool.endpoint(request.params.id)
-      if (!endpoint)
-        throw new Failure('backend_unknown', `there is no backend "${request.params.id}"`)
-      pool.setEnabled(endpoint, enabled)
-      if (enabled) void doors.manager.payDebts(endpoint)
-      return { name: endpoint.name, ...stateOf(endpoint), in_flight: endpoint.inFlight }
-    })
+  await workersSurface(fastify, doors)
+  // In a scope of its own: there bodies are bytes.
+  await fastify.register((scope, _options, done) => {
+    membersSurface(scope, doors)
+    done()
+  })
 }

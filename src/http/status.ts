@@ -14,11 +14,19 @@ export function stateOf(endpoint: Endpoint): {
   return { state: 'ready', reason: '' }
 }
 
+/** Of a line of thousands nobody reads the end. */
+const waitingShownMax = 100
+
 /** The answer of `GET /queue-status`: the seed's four fields first, then what there is to know. Reads memory only. */
-export function queueStatus({ pool, queue, loads }: Pick<HttpDoors, 'pool' | 'queue' | 'loads'>) {
+export function queueStatus({
+  pool,
+  queue,
+  loads,
+  why,
+}: Pick<HttpDoors, 'pool' | 'queue' | 'loads' | 'why'>) {
   const inFlight = pool.endpoints.reduce((sum, endpoint) => sum + endpoint.inFlight, 0)
   return {
-    queue_size: queue.size,
+    queue_size: queue.size + pool.endpoints.reduce((sum, each) => sum + each.waitingThere, 0),
     active: inFlight > 0,
     active_backends: pool.endpoints.filter(
       (endpoint) => endpoint.enabled && endpoint.ready && endpoint.admitting,
@@ -30,6 +38,8 @@ export function queueStatus({ pool, queue, loads }: Pick<HttpDoors, 'pool' | 'qu
     by_model: queue.byModel(),
     oldest_wait_ms: Math.round(queue.oldestWaitMs()),
     estimated_wait_ms: queue.estimatedWaitMs(),
+    /** In the order in which seats are offered; the first of them. */
+    waiting: why?.waiting(waitingShownMax) ?? [],
     digest_conflicts: digestConflicts({ pool }),
     backends: pool.endpoints.map((endpoint) => backendStatus(endpoint, loads.underWay(endpoint))),
     /** Taken out by a reload; what runs there ends. */
@@ -56,7 +66,15 @@ function backendStatus(endpoint: Endpoint, loading: number) {
     last_error: endpoint.lastError ?? null,
     version: endpoint.version ?? null,
     labels: endpoint.labels,
+    agent: agentStatus(endpoint),
   }
+}
+
+/** What its agent said last, in short; null where there is none. `GET /api/workers` has the whole. */
+function agentStatus({ told, backend }: Endpoint) {
+  if (!told || !backend.agent) return null
+  const { queue, active, hidden, free_slots, gpus, memory, cpu } = told.report
+  return { queue, active, hidden, free_slots, gpus, memory, cpu }
 }
 
 /** Names that mean different weights on different backends: what the operator should mend. */

@@ -3,18 +3,24 @@ import type { Clock } from '../core/clock.ts'
 import type { Dice } from '../core/dice.ts'
 import type { EndpointView, ModelView } from '../core/endpoint-view.ts'
 import { Ewma } from '../core/ewma.ts'
-import { soundsLikeEmbedding } from '../core/model-name.ts'
+import type { LoadReport } from '../core/load-report.ts'
+import { matchesModel, soundsLikeEmbedding } from '../core/model-name.ts'
 import type { Observer } from '../core/observer.ts'
 import type { Outcome } from '../core/outcome.ts'
 import { Roster } from '../core/roster.ts'
+import { compareRunner, type RunnerKey } from '../core/runner-options.ts'
 import type { BreakerSettings } from '../core/settings.ts'
 import { admits, type Breaker, breakerAfter, breakerEntered, freshBreaker } from './breaker.ts'
 import type { ModelInMemory, ModelOnDisk } from './catalogue.ts'
 import { freshHealth, type Health } from './health.ts'
 import { Lease } from './lease.ts'
+import { LoadWedge } from './load-wedge.ts'
 import { Losses } from './losses.ts'
+import { Memory } from './memory.ts'
 import { type Seat, Seats } from './seats.ts'
 import { Returning, wholeServer } from './slow-start.ts'
+import { Tally } from './tally.ts'
+import { Told } from './told.ts'
 
 /** What an endpoint is given by the pool that it is part of. */
 export interface EndpointDoors {
@@ -35,14 +41,25 @@ export class Endpoint implements EndpointView {
   /** Since when the operator wants it to be empty, or has taken it out; undefined while it is enabled. */
   drainingSinceMs: number | undefined
   health: Health = freshHealth
+  /** Its agent has sent no heartbeat for too long. */
+  silent = false
+  /** The newest that its agent has said; undefined where there is none. */
+  told: Told | undefined
   version: string | undefined
   inFlight = 0
+  /** When it last answered a probe, on the clock's `now`. */
+  seenMs: number | undefined
   lastError: string | undefined
   /** Tokens a second of single streams, newest counting most; what people read, not what routing uses. */
   readonly tokensPerSecond = new Ewma(0.2)
   readonly firstByteMs = new Ewma(0.2)
   readonly leases = new Roster<Lease>()
   readonly losses = new Losses()
+  readonly memory: Memory
+  readonly wedge = new LoadWedge()
+  /** Models that are emptied, to make room for another: they take nobody any more. */
+  readonly parting = new Set<string>()
+  readonly tally = new Tally()
   /** Names whose deletion this backend missed: not shown any more, and deleted on its return. */
   readonly owedDeletes = new Set<string>()
 
@@ -53,15 +70,24 @@ export class Endpoint implements EndpointView {
   readonly #loadedAtMs = new Map<string, number>()
   /** Digests in memory: a model loaded under one name serves every other name of the same weights. */
   #digestsInMemory = new Set<string>()
+  /** Since when each has been seen in memory. */
+  readonly #inMemorySinceMs = new Map<string, number>()
+  /** Loaded by us, as far as we know, and on none of its lists yet. */
+  readonly #unseen = new Set<string>()
+  /** Runner options of our own load of what is in memory. */
+  readonly #loadedWith = new Map<string, RunnerKey>()
   readonly #served = new Map<string, ServedModel>()
   readonly #seats = new Map<string, Seats>()
   #breaker: Breaker = freshBreaker
   readonly #modelBreakers = new Map<string, Breaker>()
+  /** Of models that are on its disk. */
+  readonly #contextLearned = new Map<string, number>()
   readonly #returning = new Returning()
 
   constructor(backend: Backend, doors: EndpointDoors) {
     this.backend = backend
     this.#doors = doors
+    this.memory = new Memory(doors.clock.now)
   }
 
   get name(): string {
@@ -82,6 +108,14 @@ export class Endpoint implements EndpointView {
 
   get labels(): readonly string[] {
     return this.backend.labels
+  }
+
+  /** Whether the operator lets it serve this model. */
+  takes(canonical: string): boolean {
+    const { models } = this.backend
+    if (models === undefined) return true
+    const { allow, deny } = models
+    return (allow.length === 0 || matchesModel(canonical, allow)) && !matchesModel(canonical, deny)
   }
 
   get ready(): boolean {
@@ -156,6 +190,8 @@ export class Endpoint implements EndpointView {
       if (!keys.has(key) && seats.used === 0) this.#seats.delete(key)
     for (const name of this.#modelBreakers.keys())
       if (!this.#onDisk.has(name)) this.#modelBreakers.delete(name)
+    for (const name of this.#contextLearned.keys())
+      if (!this.#onDisk.has(name)) this.#contextLearned.delete(name)
     this.#returning.keepOnly(this.#onDisk)
   }
 
@@ -171,6 +207,56 @@ export class Endpoint implements EndpointView {
     this.#digestsInMemory = new Set(
       [...this.#inMemory.values()].flatMap((model) => model.digest ?? []),
     )
+    this.#learnMemory(before, models)
+  }
+
+  /** What came and went tells what fits. */
+  #learnMemory(before: ReadonlyMap<string, ModelInMemory>, listed: readonly ModelInMemory[]): void {
+    const now = this.#inMemory
+    this.memory.bytesMax = this.memoryBytes
+    // What it lists is there together; a load of ours that it does not list yet may have pushed something out.
+    this.memory.held(bytesOf(listed), listed.length)
+    const came = listed.filter(
+      ({ canonical }) => this.#unseen.delete(canonical) || !before.has(canonical),
+    )
+    for (const { canonical } of came) this.#inMemorySinceMs.set(canonical, this.now)
+    const gone = [...before.values()].filter(({ canonical }) => !now.has(canonical))
+    // Loaded by us, and pushed out again before it was ever listed.
+    const passedBy = gone.some(({ canonical }) => this.#unseen.has(canonical))
+    for (const { canonical } of gone) {
+      this.#inMemorySinceMs.delete(canonical)
+      this.#loadedWith.delete(canonical)
+      this.#unseen.delete(canonical)
+    }
+    // Something new is there, and something else is not that had time left and was not asked to leave.
+    const wallMs = this.#doors.clock.wall()
+    const pushedOut = gone.filter(
+      ({ canonical, expiresAt }) =>
+        !this.parting.has(canonical) &&
+        (expiresAt === undefined || Date.parse(expiresAt) > wallMs + expiryMsUnclear),
+    )
+    if (pushedOut.length > 0 && (came.length > 0 || passedBy))
+      this.memory.refused(bytesOf(listed) + bytesOf(pushedOut), listed.length + pushedOut.length)
+  }
+
+  /** Since when it has been seen in memory, on the clock's `now`. */
+  inMemorySinceMs(canonical: string): number {
+    return this.#inMemorySinceMs.get(canonical) ?? Number.NEGATIVE_INFINITY
+  }
+
+  /** Whether a request with these runner options takes the loaded runner as it is. */
+  runsAs(canonical: string, wanted: RunnerKey): 'same' | 'other' | 'unknown' {
+    return compareRunner(wanted, {
+      loadedWith: this.#loadedWith.get(canonical),
+      contextLoaded: this.contextLoaded(canonical),
+      contextTrained: this.#onDisk.get(canonical)?.contextTrained,
+      contextDefault: this.backend.contextDefault,
+    })
+  }
+
+  /** Its loads hang: it serves what it has, and nothing else. */
+  get loadsHang(): boolean {
+    return this.wedge.isWedged
   }
 
   /** What /api/show told about these weights, where the list itself did not say. */
@@ -192,8 +278,12 @@ export class Endpoint implements EndpointView {
   }
 
   /** A load that we made has ended well: known at once, not only at the next look. */
-  learnLoaded(canonical: string): void {
+  learnLoaded(canonical: string, runner?: RunnerKey): void {
+    if (runner !== undefined) this.#loadedWith.set(canonical, runner)
+    this.wedge.clear()
     if (this.residentAs(canonical)) return
+    this.#inMemorySinceMs.set(canonical, this.now)
+    this.#unseen.add(canonical)
     const disk = this.#onDisk.get(canonical)
     this.#loadedAtMs.set(canonical, this.now)
     this.#inMemory.set(canonical, {
@@ -220,7 +310,18 @@ export class Endpoint implements EndpointView {
     return digest !== undefined && this.#digestsInMemory.has(digest)
   }
 
+  /** The server does not say how much context this model gets, but its counts did. */
+  learnContext(canonical: string, tokens: number): void {
+    if (this.#onDisk.has(canonical)) this.#contextLearned.set(canonical, tokens)
+  }
+
+  /** Tokens of context of the runner in memory, as it says or as was learned; undefined: neither. */
   contextLoaded(canonical: string): number | undefined {
+    return this.contextTold(canonical) ?? this.#contextLearned.get(canonical)
+  }
+
+  /** The same, as the server says. */
+  contextTold(canonical: string): number | undefined {
     const direct = this.#inMemory.get(canonical)
     if (direct) return direct.contextLoaded
     const digest = this.#onDisk.get(canonical)?.digest
@@ -244,6 +345,20 @@ export class Endpoint implements EndpointView {
       this.#seats.set(served.seatKey, seats)
     }
     return seats
+  }
+
+  get room(): number {
+    return (this.backend.slotsTotal ?? Number.POSITIVE_INFINITY) - this.inFlight
+  }
+
+  /** A load of so many bytes would push another model out. Unsaid sizes and limits rule nothing out. */
+  mustEvict(canonical: string, bytes: number | undefined): boolean {
+    if (this.#inMemory.size === 0 || this.residentAs(canonical)) return false
+    this.memory.bytesMax = this.memoryBytes
+    return !this.memory.fits(
+      (bytes ?? 0) + bytesOf(this.#inMemory.values()),
+      this.#inMemory.size + 1,
+    )
   }
 
   /** Room under `slots_total`, which holds over all models. */
@@ -326,6 +441,8 @@ export class Endpoint implements EndpointView {
         else this.#modelBreakers.set(canonical, after)
       }
     }
+    if (lease?.seat && verdict !== 'nothing')
+      this.tally.add(verdict === 'good', this.now - lease.seat.takenMs)
     if (verdict === 'bad') {
       this.lastError = sayOutcome(outcome)
       this.#doors.observer.backendErred(this.name, outcome.kind)
@@ -357,7 +474,8 @@ export class Endpoint implements EndpointView {
     for (const [canonical, served] of this.#served) {
       if (served.seatKey !== seatKey) continue
       if (served.embeddingOnly) return 1 // Ollama forces these to one slot, whatever is set
-      const own = typeof slots === 'number' ? slots : slots?.get(canonical)
+      const own =
+        (typeof slots === 'number' ? slots : slots?.get(canonical)) ?? this.#toldSeats(canonical)
       if (own !== undefined) fixed = Math.min(own, fixed ?? own)
     }
     return fixed
@@ -366,6 +484,43 @@ export class Endpoint implements EndpointView {
   #fixSeats(): void {
     const served = new Set([...this.#served.values()].map(({ seatKey }) => seatKey))
     for (const [key, seats] of this.#seats) if (served.has(key)) seats.fix(this.#fixedSeats(key))
+    if (this.told) this.#tellSeats(this.told)
+  }
+
+  /** What the agent knows for sure. */
+  #toldSeats(canonical: string): number | undefined {
+    const slots = this.told?.slots.get(canonical)
+    return slots && !slots.learned && slots.limit > 0 ? slots.limit : undefined
+  }
+
+  /** What the agent has learned so far: it goes on learning. */
+  #tellSeats({ slots }: Told): void {
+    for (const [canonical, { limit, learned }] of slots) {
+      const served = this.#served.get(canonical)
+      if (learned && limit > 0 && served) this.seatsOf(served).tell(limit)
+    }
+  }
+
+  /** Memory for models in bytes: as the operator said, else as its agent does. */
+  get memoryBytes(): number | undefined {
+    return this.backend.memoryBytes ?? this.told?.memoryBytes
+  }
+
+  /** Requests that wait at its agent, as far as the last word of it still counts. */
+  get waitingThere(): number {
+    return this.told?.isFresh(this.now) ? this.told.report.queue : 0
+  }
+
+  /** Its agent has told how it is: its number of slots holds, unless the operator gave one. */
+  learnLoad(report: LoadReport): void {
+    this.told = new Told(report, this.now)
+    this.#fixSeats()
+    this.#doors.changed()
+  }
+
+  /** The part that comes with every answer. */
+  learnLoadNow(figures: Pick<LoadReport, 'free_slots' | 'queue' | 'active' | 'hidden'>): void {
+    if (this.told) this.told = this.told.withFigures(figures, this.now)
   }
 
   /** After a reload: what the operator changed holds from now on; seats in use stay in use. */
@@ -374,9 +529,20 @@ export class Endpoint implements EndpointView {
     this.#fixSeats()
   }
 
+  /** Its agent was heard: failures to reach it are over, and those of another run of it were not its own. */
+  forgive(): void {
+    this.#breaker = this.#turn(this.#breaker, freshBreaker, undefined)
+    for (const [model, breaker] of this.#modelBreakers) this.#turn(breaker, freshBreaker, model)
+    this.#modelBreakers.clear()
+  }
+
   /** It is back: perhaps started anew, with another number of slots. */
   returned(): void {
     for (const seats of this.#seats.values()) seats.unlearn()
+    this.#contextLearned.clear()
+    this.memory.forget()
+    this.wedge.clear()
+    this.#loadedWith.clear()
     this.#returning.begin(wholeServer, this.now)
   }
 }
@@ -450,15 +616,38 @@ export class ServedModel implements ModelView {
   }
 
   get seatFree(): boolean {
-    return this.#disk.remote || (this.#endpoint.roomInTotal && this.#row.free)
+    if (this.#disk.remote) return true
+    return !this.#parts && this.#endpoint.roomInTotal && this.#row.free
   }
 
   get seatToTry(): boolean {
-    return this.#endpoint.roomInTotal && this.#row.mayTry(this.#endpoint.now)
+    return !this.#parts && this.#endpoint.roomInTotal && this.#row.mayTry(this.#endpoint.now)
   }
 
   get seatsUsed(): number {
     return this.#row.used
+  }
+
+  get seatsLimit(): number {
+    return this.#row.limit
+  }
+
+  get sizeBytes(): number | undefined {
+    return this.#disk.sizeBytes
+  }
+
+  /** Asks for nothing where nobody leaves, which is nearly always. */
+  get #parts(): boolean {
+    const { parting } = this.#endpoint
+    return parting.size > 0 && parting.has(this.#disk.canonical)
+  }
+
+  runsAs(wanted: RunnerKey): 'same' | 'other' | 'unknown' {
+    return this.#endpoint.runsAs(this.#disk.canonical, wanted)
+  }
+
+  get evicts(): boolean {
+    return this.#endpoint.mustEvict(this.#disk.canonical, this.#disk.sizeBytes)
   }
 
   get heldBack(): boolean {
@@ -470,6 +659,16 @@ export class ServedModel implements ModelView {
     return this.#seats
   }
 }
+
+/** Graphics memory where the server tells the two apart, else all of it. */
+function bytesOf(models: Iterable<ModelInMemory>): number {
+  let bytes = 0
+  for (const { sizeVramBytes, sizeBytes } of models) bytes += sizeVramBytes || (sizeBytes ?? 0)
+  return bytes
+}
+
+/** A server's clock differs from ours; what would have left about now may have left by itself. */
+const expiryMsUnclear = 15_000
 
 /** Ollama's smallest default context (below 23 GiB of VRAM), assumed where nobody said more. */
 const contextSmallest = 4_096

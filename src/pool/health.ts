@@ -46,3 +46,13 @@ export function healthAfter(
     reason: health.state === 'away' && !look.ok ? reason : health.reason,
   }
 }
+
+/** An agent that has said nothing for too long: away until it is heard again, whatever answers the probes there. */
+export function healthInSilence(nowMs: number): Health {
+  return { state: 'away', reason: 'no heartbeat', sinceMs: nowMs, goodInRow: 0, badInRow: 0 }
+}
+
+/** It is heard again, or has just been called back: nothing has to be waited for. */
+export function healthHeardAgain(nowMs: number): Health {
+  return { state: 'ready', reason: '', sinceMs: nowMs, goodInRow: 1, badInRow: 0 }
+}

@@ -4,6 +4,14 @@ import type { Rostered } from '../core/roster.ts'
 import type { Endpoint, Probes } from './endpoint.ts'
 import type { Seat } from './seats.ts'
 
+/** Who wants to know how a lease goes. */
+export interface LeaseWatcher {
+  /** The model was not there and had to be loaded first; now it is. */
+  leaseLoaded(): void
+  /** It was given back. */
+  leaseSettled(outcome: Outcome, figures: Figures | undefined): void
+}
+
 /**
  * One place at one endpoint, held: counted when it was chosen, given back exactly once. `using` gives it back on every
  * way out; an early `settle` says how the attempt ended.
@@ -17,6 +25,8 @@ export class Lease implements Disposable, Rostered {
   readonly probes: Probes
   /** Set by whoever uses the lease: called when the probes give the endpoint up before it said a word. */
   onAway: (() => void) | undefined
+  /** Set by whoever took it. */
+  watcher: LeaseWatcher | undefined
   /** Among those of its endpoint. */
   place = -1
   #settled = false
@@ -54,7 +64,13 @@ export class Lease implements Disposable, Rostered {
     const faulty = blame(outcome) === 'backend'
     const nothing = outcome.kind === 'clientLeft' || (faulty && more.forgiven === true)
     this.endpoint.judge(this.model, outcome, nothing ? 'nothing' : faulty ? 'bad' : 'good', this)
+    this.watcher?.leaseSettled(outcome, answered ? more.figures : undefined)
     this.endpoint.settled(this)
+  }
+
+  /** The load that it waited for is over. */
+  loaded(): void {
+    this.watcher?.leaseLoaded()
   }
 
   [Symbol.dispose](): void {

@@ -166,15 +166,19 @@ function conflicts(endpoints: readonly Endpoint[]): Map<string, ModelOnDisk[]> {
   const voting = endpoints.filter((endpoint) => endpoint.ready && endpoint.enabled)
   const digests = new Map<string, string>()
   const found = new Map<string, ModelOnDisk[]>()
-  for (const { onDisk } of voting)
-    for (const { canonical, digest } of onDisk.values()) {
-      if (digest === undefined) continue
+  for (const endpoint of voting)
+    for (const { canonical, digest } of endpoint.onDisk.values()) {
+      if (digest === undefined || !endpoint.takes(canonical)) continue
       const before = digests.get(canonical)
       if (before === undefined) digests.set(canonical, digest)
       else if (before !== digest) found.set(canonical, [])
     }
   for (const [name, models] of found)
-    models.push(...voting.flatMap(({ onDisk }) => onDisk.get(name) ?? []))
+    models.push(
+      ...voting.flatMap((endpoint) =>
+        endpoint.takes(name) ? (endpoint.onDisk.get(name) ?? []) : [],
+      ),
+    )
   return found
 }
 

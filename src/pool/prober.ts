@@ -6,7 +6,7 @@ import type { Observer } from '../core/observer.ts'
 import type { ProbeSettings } from '../core/settings.ts'
 import { type ModelOnDisk, readPs, readShow, readTags } from './catalogue.ts'
 import type { Endpoint } from './endpoint.ts'
-import { healthAfter } from './health.ts'
+import { type Health, healthAfter, healthHeardAgain, healthInSilence } from './health.ts'
 import type { Pool } from './pool.ts'
 
 /** One small question to a backend: its parsed JSON answer, or an error whose message a person can read. */
@@ -114,6 +114,36 @@ export class Prober implements Disposable {
     )
   }
 
+  /** Its agent has said nothing for too long: it is away until it does, also while something answers the probes. */
+  silent(endpoint: Endpoint): void {
+    endpoint.silent = true
+    this.#becomes(endpoint, healthInSilence(this.#doors.clock.now()))
+  }
+
+  /** Its agent is heard again: ready at once, and looked at. One that has started anew is looked at first. */
+  async back(endpoint: Endpoint, anew: boolean): Promise<void> {
+    endpoint.silent = false
+    // The first look has still to tell what there is.
+    if (endpoint.health.state === 'unknown') return
+    endpoint.forgive()
+    if (anew) return await this.#backAnew(endpoint)
+    if (endpoint.health.state === 'away')
+      this.#becomes(endpoint, healthHeardAgain(this.#doors.clock.now()))
+    await this.refresh(endpoint)
+  }
+
+  async #backAnew(endpoint: Endpoint): Promise<void> {
+    const beat = this.#beats.get(endpoint)
+    if (!beat) return
+    await beat.looking
+    beat.modelsAtMs = undefined
+    const look = await this.#look(endpoint, beat)
+    if (!look.ok || endpoint.silent) return
+    if (endpoint.health.state === 'away')
+      this.#becomes(endpoint, healthHeardAgain(this.#doors.clock.now()))
+    else endpoint.returned()
+  }
+
   [Symbol.dispose](): void {
     this.#stopped = true
     for (const beat of this.#beats.values()) end(beat)
@@ -168,6 +198,7 @@ export class Prober implements Disposable {
         // Not worth a backend: stand-ins for Ollama may have none.
         listDue ? get('/api/version').catch(() => undefined) : undefined,
       ])
+      endpoint.seenMs = clock.now()
       const models = readPs(ps)
       let changed = !sameLoaded(endpoint, models)
       endpoint.learnInMemory(models, startedMs)
@@ -189,8 +220,15 @@ export class Prober implements Disposable {
   }
 
   #heard(endpoint: Endpoint, look: Look): void {
+    if (endpoint.silent) return
+    this.#becomes(
+      endpoint,
+      healthAfter(endpoint.health, look, this.#doors.clock.now(), this.#settings),
+    )
+  }
+
+  #becomes(endpoint: Endpoint, after: Health): void {
     const before = endpoint.health
-    const after = healthAfter(before, look, this.#doors.clock.now(), this.#settings)
     endpoint.health = after
     if (before.state === after.state) return
     this.#doors.observer.backendTurned(endpoint.name, after.state, after.reason)

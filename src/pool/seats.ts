@@ -13,6 +13,8 @@ export class Seats {
   #tryAfterMs = 0
   #pauseMs = pauseMsFirst
   #pauseMsUnclear = pauseMsUnclearFirst
+  /** What the agent there has learned; undefined: nobody there says. */
+  #told: number | undefined
   /** Requests in a row that took the last seat and were kept waiting behind it. */
   #heldUp = 0
 
@@ -29,9 +31,23 @@ export class Seats {
     this.#try = undefined
   }
 
+  /**
+   * The agent there learns the number, and says what it knows so far. From here nothing more can be learned, since a
+   * request that waits at the agent shows no wait in its figures; one more than the number is still sent now and then,
+   * or the agent would never have two at once to try.
+   */
+  tell(limit: number): void {
+    if (this.#fixed !== undefined || limit === this.#told) return
+    this.#told = limit
+    this.#known = Math.min(limit, seatsLearnedMax)
+    this.#tryAfterMs = 0
+    this.#pauseMsUnclear = pauseMsUnclearFirst
+  }
+
   /** The server may have been started anew, with another number: what was learned is learned again. */
   unlearn(): void {
     if (this.#fixed !== undefined) return
+    this.#told = undefined
     this.#known = 1
     this.#try = undefined
     this.#tryAfterMs = 0
@@ -89,7 +105,9 @@ export class Seats {
       return
     }
     this.#try = undefined
-    switch (judgeTry({ ...trial, endedMs: nowMs }, served)) {
+    const verdict =
+      this.#told === undefined ? judgeTry({ ...trial, endedMs: nowMs }, served) : 'unclear'
+    switch (verdict) {
       case 'free':
         this.#known++
         this.#pauseMs = pauseMsFirst
@@ -109,6 +127,7 @@ export class Seats {
   #doubt(nowMs: number, served: Served | undefined): void {
     const hiddenMs = served && hiddenMsOf(served)
     if (!this.learned || this.#known === 1 || hiddenMs === undefined) return
+    if (this.#told !== undefined) return
     const totalMs = (served?.figures?.totalNs ?? 0) / 1e6
     const isHeldUp = hiddenMs > Math.max(heldUpMsMin, heldUpShareMin * totalMs)
     this.#heldUp = isHeldUp ? this.#heldUp + 1 : 0
@@ -207,7 +226,7 @@ export function judgeTry(
 }
 
 /** How long Ollama kept it waiting for a slot; undefined when its answer does not tell the parts. */
-function hiddenMsOf({ figures }: Served): number | undefined {
+export function hiddenMsOf({ figures }: Served): number | undefined {
   if (!figures || figures.promptNs + figures.outputNs === 0) return undefined
   return (figures.totalNs - figures.loadNs - figures.promptNs - figures.outputNs) / 1e6
 }

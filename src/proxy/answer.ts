@@ -363,7 +363,11 @@ export class Answer implements Receiver {
     if (this.#framing !== 'json') headers.push('X-Accel-Buffering', 'no')
     headers.push(
       ...this.#ownHeaders(
-        proxyStatus({ backend: this.#exchange.backend, received: this.#status }),
+        proxyStatus({
+          backend: this.#exchange.backend,
+          received: this.#status,
+          details: detailsOf(this.#exchange),
+        }),
         this.#exchange.attempts.length + 1, // the one that is answering is not on the list yet
       ),
     )
@@ -393,6 +397,7 @@ export class Answer implements Receiver {
         : `queue;dur=${waitMs.toFixed(1)}, load;dur=${this.loadMs.toFixed(1)}`,
       ...this.#style.headers,
     ]
+    if (this.#exchange.substitute) headers.push('X-Chasqui-Model', asked.ask.modelText)
     if (backend !== '')
       headers.push(
         'X-Chasqui-Backend',
@@ -458,6 +463,20 @@ export class Answer implements Receiver {
     this.#over = true
     if (this.#framing === 'json' || this.#cutter?.passingThrough) return this.#client.cut()
     this.#client.end(errorFrame(this.#style.family, this.#framing, message, code, this.#style.op))
+  }
+}
+
+/** Which model stands for which, and why; undefined: the one that was named answers. */
+function detailsOf({ substitute, asked }: Exchange): string | undefined {
+  if (!substitute) return undefined
+  const { canonical } = asked.ask.name
+  switch (substitute.why) {
+    case 'alias':
+      return `${substitute.asked} is ${canonical}`
+    case 'rule':
+      return `by a rule ${canonical} answers for ${substitute.asked}`
+    case 'fallback':
+      return `nobody can serve ${substitute.asked}, ${canonical} stands in`
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts'
 import type { Outcome } from '../core/outcome.ts'
+import { memberHeader } from '../guard/signing.ts'
 import type { Endpoint } from '../pool/endpoint.ts'
 import type { AskBackend } from '../pool/prober.ts'
 import { judgeError, judgeRefusal } from './judge.ts'
@@ -102,6 +103,8 @@ function wireRequest(endpoint: Endpoint, question: Question, hop: string): WireR
   const headers = ['Host', backend.origin.slice(backend.origin.indexOf('//') + 2)]
   headers.push('Via', `1.1 ${hop}`)
   for (const [name, value] of Object.entries(backend.headers)) headers.push(name, value)
+  // An agent lets whom it has joined change what is on its disk.
+  if (backend.agent) headers.push(memberHeader, backend.agent.tag)
   if (question.headers) headers.push(...question.headers)
   const body = question.body === undefined ? undefined : Buffer.from(question.body)
   if (body) headers.push('Content-Type', 'application/json', 'Content-Length', String(body.length))
@@ -129,8 +132,13 @@ export function probeDoor(wire: Wire, clock: Clock, hop: string): AskBackend {
 }
 
 export function loadDoor(wire: Wire, clock: Clock, hop: string): SendOwn {
-  return (endpoint, path, body) =>
-    askEndpoint(wire, clock, hop, endpoint, { method: 'POST', path, body })
+  return (endpoint, path, body, onEnd) =>
+    askEndpoint(wire, clock, hop, endpoint, {
+      method: 'POST',
+      path,
+      body,
+      ...(onEnd ? { onEnd } : {}),
+    })
 }
 
 function sayWhy(outcome: Outcome): string {

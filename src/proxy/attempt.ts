@@ -9,6 +9,7 @@ import type { Gaps } from './continuing/gaps.ts'
 import type { AttemptUnderWay, Exchange } from './exchange.ts'
 import { requestHeaders } from './headers.ts'
 import { judgeError, judgeRefusal } from './judge.ts'
+import { noteLoad, ownForAgent } from './load-head.ts'
 import type { HeldAnswer } from './loads.ts'
 import type { Wire, WireCall, WireListener } from './wire.ts'
 
@@ -122,7 +123,9 @@ class Attempt implements WireListener, AttemptUnderWay {
       requestId: id,
       hop: this.#doors.hop,
       passAuthorization: this.#doors.settings.passAuthorization,
-      own: backend.headers,
+      own: backend.agent
+        ? ownForAgent(backend.headers, backend.agent.tag, this.#exchange.asked.priority)
+        : backend.headers,
       hostOfBackend: hostOf(backend.origin),
     })
     if (sent.body.size > 0) headers.push('Content-Length', String(sent.body.size))
@@ -156,6 +159,7 @@ class Attempt implements WireListener, AttemptUnderWay {
 
   head(status: number, rawHeaders: readonly string[]): void {
     if (this.#over) return
+    if (this.endpoint.backend.agent) noteLoad(this.endpoint, rawHeaders)
     if (status >= 300) this.#refusal = { status, rawHeaders, chunks: [], size: 0 }
     else this.#answer.begin(status, rawHeaders)
     this.#watch('idle')

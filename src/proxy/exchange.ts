@@ -1,16 +1,24 @@
 import type { Ask } from '../core/ask.ts'
-import type { Continued, Figures } from '../core/observer.ts'
+import type { ModelName } from '../core/model-name.ts'
+import type { Continued, Figures, Substitute } from '../core/observer.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Rostered } from '../core/roster.ts'
 import type { Endpoint } from '../pool/endpoint.ts'
 import type { Losses } from '../pool/losses.ts'
+import { Prompt } from '../routing/affinity/prompt.ts'
+import type { RequestSize } from '../routing/costs/sample.ts'
 import type { Priority } from '../routing/line.ts'
 import type { Need } from '../routing/need.ts'
+import type { Placement } from '../routing/rules/placement.ts'
+import type { Progress } from '../routing/running.ts'
 import type { Answer } from './answer.ts'
 import type { HeldBody } from './body.ts'
 import type { ClientSide } from './client-side.ts'
 import type { Gaps } from './continuing/gaps.ts'
+import { EchoingClient } from './echoing-client.ts'
 import type { GoingOn } from './go-on.ts'
+import { runnerKey } from './loads.ts'
+import { RenamedBody } from './renamed-body.ts'
 
 /** What a client asked, in the form in which it goes on. */
 export interface Asked {
@@ -22,8 +30,12 @@ export interface Asked {
   readonly rawHeaders: readonly string[]
   readonly body: HeldBody
   readonly tenant: string
+  /** What the client calls its conversation, where it says so. */
+  readonly session?: string | undefined
   readonly priority: Priority
   readonly labels: readonly string[]
+  /** It is a part of something larger, whose parts must all be answered by one model. */
+  readonly isPart?: boolean
   /** The kind of work that the client named for the capability picker. */
   readonly work: string
   /** The one endpoint that will do; undefined: any. */
@@ -54,9 +66,10 @@ interface Death {
 type EndedBy = 'client' | 'deadline' | 'stop'
 
 /** One client request and its answer: what was asked, what happened so far, and one signal that ends it all. */
-export class Exchange implements Rostered {
-  readonly asked: Asked
-  readonly client: ClientSide
+export class Exchange implements Rostered, Progress {
+  /** Exchanged as a whole where another model answers. */
+  asked: Asked
+  client: ClientSide
   readonly attempts: { backend: string; outcome: Outcome }[] = []
   /** The one under way. */
   attempt: AttemptUnderWay | undefined
@@ -64,6 +77,12 @@ export class Exchange implements Rostered {
   answer: Answer | undefined
   /** Later legs of the answer; undefined: there is none. */
   continued: Continued[] | undefined
+  /** The operator's words were read for it. */
+  isPlaced = false
+  /** Another model answers than the one that was named; undefined: that one does. */
+  substitute: Substitute | undefined
+  /** What the operator's rules say of it; undefined: nothing. */
+  rules: Placement | undefined
   /** Takes the answer over from a backend that broke off, or that is drained. */
   goingOn: GoingOn | undefined
   #tried: Set<string> | undefined
@@ -77,6 +96,7 @@ export class Exchange implements Rostered {
   figures: Figures | undefined
   /** The endpoint of the current or the last attempt. */
   backend = ''
+  #prompt: Prompt | undefined
   #endedBy: EndedBy | undefined
   #enders: (() => void)[] | undefined
 
@@ -131,6 +151,29 @@ export class Exchange implements Rostered {
     return this.#deaths.filter(({ losses, atMs }) => !losses?.inCompany(atMs)).length
   }
 
+  /** This model answers from now on. Of an alias the client hears nothing but the name that it used. */
+  answerAs(
+    model: { readonly text: string; readonly name: ModelName },
+    why: Substitute['why'],
+  ): void {
+    const { ask, body, path, method } = this.asked
+    const { text, name } = model
+    const json = Buffer.from(JSON.stringify(text))
+    const { modelAt } = ask
+    const at = modelAt && { from: modelAt.from, to: modelAt.from + json.length }
+    this.asked = {
+      ...this.asked,
+      ask: { ...ask, modelText: text, name, modelAt: at },
+      body: modelAt ? new RenamedBody(body, modelAt, json) : body,
+      path: method === 'GET' ? path.replace(/[^/]*$/, encodeURIComponent(text)) : path,
+    }
+    if (why === 'alias') {
+      const key = ask.op === 'show' ? 'id' : 'model'
+      this.client = new EchoingClient(this.client, { key, said: text, asked: ask.modelText })
+    }
+    this.substitute = { asked: this.substitute?.asked ?? ask.name.canonical, why }
+  }
+
   /** Endpoints that have failed it already. */
   get tried(): ReadonlySet<string> {
     return this.#tried ?? nobody
@@ -153,8 +196,43 @@ export class Exchange implements Rostered {
       seat: ask.purpose === 'infer' && !ask.name.cloud && takesSeat.has(ask.op),
       work: work === '' ? ask.op : work,
       pinned,
+      runner: runnerKey(ask),
       not: this.tried,
+      prompt: this.prompt,
+      rules: this.rules,
     }
+  }
+
+  /** For expecting what it will take. */
+  get size(): RequestSize {
+    const { ask, tenant } = this.asked
+    return {
+      model: ask.name.canonical,
+      op: ask.op,
+      tenant,
+      textBytes: ask.textBytes,
+      outTokensMax: ask.outTokensMax,
+    }
+  }
+
+  /** When the client had the first piece of its answer, on the clock's `now`. */
+  get firstTokenAtMs(): number | undefined {
+    return this.firstByteMs === undefined ? undefined : this.asked.arrivedMs + this.firstByteMs
+  }
+
+  /** Pieces of its answer that were heard. */
+  get pieces(): number {
+    return this.answer?.gaps?.tokens ?? 0
+  }
+
+  /** How its prompt begins, for finding who has that in memory; undefined where nobody looks for it. */
+  get prompt(): Prompt | undefined {
+    const { ask, session } = this.asked
+    if (ask.prefix === undefined) return undefined
+    const model = ask.name.canonical
+    if (this.#prompt?.model !== model)
+      this.#prompt = new Prompt(ask.prefix, { model, runner: runnerKey(ask), session })
+    return this.#prompt
   }
 
   #end(by: EndedBy): void {

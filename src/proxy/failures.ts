@@ -48,9 +48,12 @@ export function endingOf(error: Failure): Ending {
     case 'queue_timeout':
       return 'queue_timeout'
     case 'queue_full':
+    case 'queue_share_full':
+    case 'deadline_hopeless':
     case 'all_busy':
     case 'body_budget_full':
     case 'stopping':
+    case 'drained':
       return 'shed'
     case 'all_away':
     case 'model_away':

@@ -27,6 +27,10 @@ const notForBackends = new Set([
   'via',
   'x-request-id',
   'x-chasqui-admin-token',
+  // They name backends of this fleet; an agent or another proxy has none of that label.
+  'x-chasqui-labels',
+  // Between this proxy and the agents that have joined it.
+  'x-chasqui-member',
   // Frames must be read to be let out whole; Ollama itself never compresses.
   'accept-encoding',
   'cookie',

@@ -54,6 +54,7 @@ class Inner implements InnerCallRunning {
         tenant: call.tenant,
         priority: call.priority,
         labels: call.labels,
+        isPart: true,
         work: call.work,
         pinned: undefined,
         deadlineMs: call.deadlineMs,

@@ -6,6 +6,7 @@ const errorTypes: Partial<Record<FailureCode, string>> = {
   all_away: 'destination_unavailable',
   model_away: 'destination_unavailable',
   model_unknown: 'destination_not_found',
+  ruled_out: 'http_request_denied',
   queue_full: 'connection_limit_reached',
   all_busy: 'connection_limit_reached',
   queue_timeout: 'connection_limit_reached',
@@ -27,13 +28,17 @@ export function proxyStatus(fact: {
   backend: string
   received?: number
   error?: FailureCode
+  /** In words without anything that a quoted string can not hold. */
+  details?: string | undefined
 }): string {
-  if (fact.error === undefined && fact.received !== undefined && plainName.test(fact.backend))
+  const isPlain = fact.error === undefined && fact.details === undefined
+  if (isPlain && fact.received !== undefined && plainName.test(fact.backend))
     return `chasqui;next-hop="${fact.backend}";received-status=${fact.received}`
   const parts = ['chasqui']
   if (fact.error !== undefined)
     parts.push(`error=${errorTypes[fact.error] ?? 'proxy_internal_error'}`)
   if (fact.backend !== '') parts.push(`next-hop=${JSON.stringify(fact.backend)}`)
   if (fact.received !== undefined) parts.push(`received-status=${fact.received}`)
+  if (fact.details !== undefined) parts.push(`details=${JSON.stringify(fact.details)}`)
   return parts.join(';')
 }

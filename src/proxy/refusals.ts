@@ -25,9 +25,21 @@ export function sayNobody(
       { retryAfterS: Math.min(60, seconds) },
     )
   }
+  const hanging = named('loadsHang')
+  if (hanging.length > 0)
+    return new Failure(
+      'all_away',
+      `model '${ask.modelText}' is not in memory, and loads hang on ${list(hanging)}`,
+      { retryAfterS: 30 },
+    )
   const noLabel = named('noLabel')
   if (noLabel.length > 0)
     return new Failure('unsupported', 'no backend with this model carries the wanted labels')
+  if (named('ruledOut').length > 0 && named('away').length + named('draining').length === 0)
+    return new Failure(
+      'ruled_out',
+      `no backend may serve model '${ask.modelText}' for this request (rules)`,
+    )
   // Who is away may still be remembered to have the model; if nobody at all answers, no list means anything.
   const holders = [...named('away'), ...named('draining')]
   const nobodyThere = pool.endpoints.every((endpoint) => !endpoint.ready || !endpoint.enabled)
@@ -58,6 +70,7 @@ export async function mustBeServed(
     seat: true,
     work: '',
     pinned: undefined,
+    runner: '',
     not: new Set(),
   }
   for (let looks = 0; ; looks++) {

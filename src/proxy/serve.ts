@@ -17,6 +17,7 @@ import type { GoingOn } from './go-on.ts'
 import { KeptBudget } from './kept.ts'
 import type { Loads } from './loads.ts'
 import { Oversight } from './oversight.ts'
+import type { Placing } from './placing.ts'
 import { Poison } from './poison.ts'
 import { NobodyCan, NotWanted } from './queue.ts'
 import { sayNobody } from './refusals.ts'
@@ -43,6 +44,10 @@ export interface ServeDoors {
   readonly hop: string
   /** How models go on with what was begun. */
   readonly conformance: Conformance
+  /** A request for a model has come. */
+  readonly arrived?: (model: string) => void
+  /** What the operator said of where requests go; undefined where there is one backend only. */
+  readonly placing?: Placing | undefined
 }
 
 /** One exchange, from door to door: wait, lease, load, forward, judge, perhaps again, end in one sentence. */
@@ -82,7 +87,20 @@ export class Server {
     this.#goingOn.prepare()
   }
 
+  /** Which model answers it, and where it may go; once, before anything is made of it. */
+  place(exchange: Exchange): void {
+    if (exchange.isPlaced) return
+    exchange.isPlaced = true
+    try {
+      this.#doors.placing?.place(exchange)
+    } catch (error) {
+      exchange.asked.body[Symbol.dispose]()
+      throw error
+    }
+  }
+
   async serve(exchange: Exchange, style: AnswerStyle): Promise<Ending> {
+    this.place(exchange)
     const { observer } = this.#doors
     const { asked } = exchange
     const answer = new Answer(exchange, style, this.#keeping)
@@ -94,7 +112,7 @@ export class Server {
     // Not `using`: on the path of every request each one costs some microseconds.
     try {
       try {
-        await this.#carry(exchange, answer)
+        while ((await this.#carry(exchange, answer)) === 'again');
       } catch (error) {
         answer.failed(asFailure(error, exchange, observer))
       }
@@ -104,7 +122,7 @@ export class Server {
     } finally {
       deadline?.[Symbol.dispose]()
       answer.letGo()
-      asked.body[Symbol.dispose]()
+      exchange.asked.body[Symbol.dispose]()
     }
   }
 
@@ -117,6 +135,7 @@ export class Server {
       family: asked.ask.family,
       op: asked.ask.op,
       model: asked.ask.name.canonical,
+      substitute: exchange.substitute,
       tenant: asked.tenant,
       priority: asked.priority,
       ending,
@@ -140,12 +159,13 @@ export class Server {
     for (const exchange of this.#running) exchange.stop()
   }
 
-  /** Attempts until one counts. What the last one left behind is the answer. */
-  async #carry(exchange: Exchange, answer: Answer): Promise<void> {
-    const { clock, observer, queue } = this.#doors
+  /** Attempts until one counts. What the last one left behind is the answer. `again`: another model stands in. */
+  async #carry(exchange: Exchange, answer: Answer): Promise<'again' | undefined> {
+    const { clock, observer, queue, placing } = this.#doors
     const { asked } = exchange
     const model = asked.ask.name.canonical
     this.#budget.earn()
+    if (wantsLoad(exchange) && asked.ask.purpose === 'infer') this.#doors.arrived?.(model)
     if (this.#poison.any && (await this.#poison.isBanned(model, asked.body, clock.now())))
       throw poisoned()
     /** A runner's death is only held against its backend when the request turns out not to be the killer. */
@@ -160,6 +180,7 @@ export class Server {
         // Whoever has left starts nothing any more, not even a load for others.
         if (exchange.endedBy) throw new NotWanted()
         const lease = queue.leaseNow(exchange) ?? (await this.#lease(exchange, answer))
+        if (lease === 'again') return 'again'
         if (!lease) break
         try {
           exchange.backend = lease.endpoint.name
@@ -170,7 +191,9 @@ export class Server {
           const stillborn = this.#mustLoad(exchange, lease)
             ? await this.#load(exchange, lease, answer)
             : undefined
+          const sending = stillborn ? undefined : placing?.sent(exchange, lease.endpoint.name)
           const outcome = stillborn ?? (await runAttempt(exchange, lease, answer, this.#doors))
+          if (sending) placing?.ended(exchange, lease.endpoint, sending, outcome)
           exchange.attempts.push({ backend: lease.endpoint.name, outcome })
           // No prompt has ever killed a load.
           const death = !stillborn && isDeath(outcome) && asked.ask.repeatable
@@ -204,11 +227,12 @@ export class Server {
           lease[Symbol.dispose]()
         }
       }
-      if (await this.#goOn(exchange, answer)) return
+      if (await this.#goOn(exchange, answer)) return undefined
     } finally {
       blame()
     }
     answer.finish(exchange.attempts.at(-1)?.outcome)
+    return undefined
   }
 
   /** True: another backend has given the client the rest of an answer that had broken off. */
@@ -277,7 +301,7 @@ export class Server {
   }
 
   /** A lease for the next attempt; undefined when only those are left that have failed already. */
-  async #lease(exchange: Exchange, answer: Answer): Promise<Lease | undefined> {
+  async #lease(exchange: Exchange, answer: Answer): Promise<Lease | 'again' | undefined> {
     const { queue, pool } = this.#doors
     for (let looks = 0; ; looks++) {
       try {
@@ -289,13 +313,26 @@ export class Server {
             return undefined
           throw error
         }
-        if (exchange.attempts.length > 0) return undefined
+        if (exchange.attempts.length > 0)
+          return this.#standIn(exchange, answer, error) ? 'again' : undefined
         const unknown = [...error.bars.values()].every((bar) => bar === 'noModel' || bar === 'away')
-        if (looks > 0 || !unknown || pool.endpoints.length === 0)
+        if (looks > 0 || !unknown || pool.endpoints.length === 0) {
+          if (this.#standIn(exchange, answer, error)) return 'again'
           throw sayNobody(exchange.asked.ask, error.bars, this.#doors)
+        }
         await this.#doors.refreshForUnknown()
       }
     }
+  }
+
+  /** Where a model is away or unknown, and not where this request may not have it, the operator may know another. */
+  #standIn(exchange: Exchange, answer: Answer, { bars }: NobodyCan): boolean {
+    if (answer.started || !exchange.attempts.every(({ outcome }) => wasNobody(outcome)))
+      return false
+    const isAway = [...bars.values()].some((bar) => mayReturn.has(bar))
+    const isUnknown = [...bars.values()].every((bar) => bar === 'noModel' || bar === 'notItsModel')
+    if (!isAway && !isUnknown) return false
+    return this.#doors.placing?.standIn(exchange) ?? false
   }
 
   #mustLoad(exchange: Exchange, { endpoint }: Lease): boolean {
@@ -318,7 +355,10 @@ export class Server {
     if (result === 'ended') return { kind: 'clientLeft' }
     if (result === 'away') return { kind: 'unreachable', text: 'it stopped answering' }
     answer.loadMs += clock.now() - startedMs
-    if (result.kind !== 'failed' || isAboutTheModel(result.outcome)) return undefined
+    if (result.kind !== 'failed' || isAboutTheModel(result.outcome)) {
+      lease.loaded()
+      return undefined
+    }
     if (result.outcome.kind === 'refused' && result.answer)
       answer.keepLoadRefusal(result.answer, endpoint.name)
     return result.outcome
@@ -333,8 +373,9 @@ export class Server {
     if (isRace(outcome)) return true
     const made = exchange.attempts.filter((attempt) => !isRace(attempt.outcome)).length
     if (made > this.#doors.settings.retries.furtherAttemptsMax) return false
-    // Where nobody was, nothing was done for it: that costs nobody anything.
+    // Where nobody was, or nothing was sent, nothing was done for it: that costs nobody anything.
     if (outcome.kind === 'unreachable') return true
+    if (outcome.kind === 'refused' && outcome.why === 'loadsHang') return true
     return this.#budget.spend(this.#doors.clock.now())
   }
 
@@ -353,6 +394,19 @@ export class Server {
 
 /** A request that is held to be a killer may as well wait so long for its verdict. */
 const hearAllMs = 100
+
+/** Bars of backends that would serve the model if they were well. */
+const mayReturn: ReadonlySet<string> = new Set([
+  'away',
+  'resting',
+  'draining',
+  'tried',
+  'loadsHang',
+])
+
+/** Nothing was done for it there. */
+const wasNobody = (outcome: Outcome) =>
+  outcome.kind === 'unreachable' || (outcome.kind === 'refused' && outcome.why === 'noModel')
 
 const noTrail: readonly string[] = Object.freeze([])
 const noLegs: readonly Continued[] = Object.freeze([])

@@ -96,6 +96,14 @@ export function logObserver(log: Pick<Log, 'write'>): Partial<Observer> {
       })),
     loaded: (backend, model, result, tookMs) =>
       log.write('info', 'load', () => ({ backend, model, result, took_ms: Math.round(tookMs) })),
+    loadsHung: (backend, model, hang) =>
+      log.write('warn', hang ? 'loads hang' : 'loads work again', () => ({
+        backend,
+        model,
+        fix: hang ? 'restart Ollama there; until then it serves what it has in memory' : undefined,
+      })),
+    residencyMoved: (backend, model, what, why) =>
+      log.write('info', 'residency', () => ({ backend, model, what, why })),
     reloaded: ({ result, changes, needsRestart = [], ...fact }) =>
       log.write(
         result === 'refused' || needsRestart.length > 0 ? 'warn' : 'info',
@@ -118,6 +126,8 @@ function lineOf(fact: ExchangeEnded): object {
     api: fact.family,
     op: fact.op,
     model: fact.model,
+    model_asked: fact.substitute?.asked,
+    model_why: fact.substitute?.why,
     tenant: fact.tenant,
     priority: fact.priority,
     backend: fact.backend,

@@ -1,8 +1,10 @@
 import type { Metric, Registry } from 'prom-client'
 import { Late } from '../core/late.ts'
 import type { ExchangeEnded, Observer } from '../core/observer.ts'
+import { type AgentFigures, agentMetrics } from './agent-metrics.ts'
 import { continueMetrics } from './continue-metrics.ts'
 import { reloadMetrics } from './reload-metrics.ts'
+import { residencyMetrics } from './residency-metrics.ts'
 import {
   type AnySeries,
   type MakeSeries,
@@ -17,6 +19,8 @@ import { splitMetrics } from './split-metrics.ts'
 export interface MetricsSnapshot {
   readonly queueByModel: Readonly<Record<string, number>>
   readonly queueOldestS: number
+  /** Models that are routed without predictions, because these were bad. */
+  readonly distrusted?: readonly string[]
   readonly endpoints: readonly {
     readonly name: string
     readonly state: string
@@ -33,6 +37,8 @@ export interface MetricsSnapshot {
       vram: number | undefined
     }[]
     readonly connections: { open: number; idle: number }
+    /** As its agent said last; undefined where there is none. */
+    readonly agent: AgentFigures | undefined
   }[]
   readonly heldBytes: { memory: number; disk: number }
 }
@@ -116,6 +122,11 @@ export function createMetrics(
     ['api', 'op'],
     sizeBuckets,
   )
+  const substituted = counter(
+    'chasqui_fallback_total',
+    'Answers of another model than the one that was named',
+    ['from_model', 'to_model', 'reason'],
+  )
   const tokens = counter('chasqui_tokens_total', 'Counts from the backends', [
     'type',
     'model',
@@ -170,6 +181,11 @@ export function createMetrics(
 
   const depth = gauge('chasqui_queue_depth', 'Waiting now', ['model'])
   const oldest = gauge('chasqui_queue_oldest_seconds', 'Age of the one who waits longest', [])
+  const distrusted = gauge(
+    'chasqui_routing_predictions_distrusted',
+    '1: predictions for the model were bad, so the least busy backend is picked',
+    ['model'],
+  )
   const state = gauge('chasqui_backend_state', 'One-hot', ['backend', 'state'])
   const up = gauge('chasqui_backend_up', 'Whether probes find it', ['backend'])
   const info = gauge('chasqui_backend_info', 'Versions', ['backend', 'version'])
@@ -188,10 +204,12 @@ export function createMetrics(
     'where',
   ])
   const connections = gauge('chasqui_backend_connections', 'Connections', ['backend', 'state'])
+  const agents = agentMetrics(make)
   const held = gauge('chasqui_held_body_bytes', 'Requests held for a replay', ['where'])
   const momentary = [
     depth,
     oldest,
+    distrusted,
     state,
     up,
     info,
@@ -205,6 +223,7 @@ export function createMetrics(
     memory,
     connections,
     held,
+    ...agents.momentary,
   ]
 
   const models = new Set<string>()
@@ -221,6 +240,7 @@ export function createMetrics(
     for (const [model, count] of Object.entries(now.queueByModel))
       depth.row(modelLabel(model)).value += count
     oldest.row().value = now.queueOldestS
+    for (const model of now.distrusted ?? []) distrusted.row(modelLabel(model)).value = 1
     held.row('memory').value = now.heldBytes.memory
     held.row('disk').value = now.heldBytes.disk
     for (const endpoint of now.endpoints) {
@@ -248,6 +268,7 @@ export function createMetrics(
       const { open, idle } = endpoint.connections
       connections.row(backend, 'idle').value = idle
       connections.row(backend, 'active').value = Math.max(0, open - idle)
+      if (endpoint.agent) agents.show(backend, endpoint.agent)
     }
   }
 
@@ -296,6 +317,7 @@ export function createMetrics(
       ...continueMetrics(make),
       ...splitMetrics(make),
       ...reloadMetrics(make),
+      ...residencyMetrics(make),
       exchangeStarted(api, op) {
         const key = `${api} ${op}`
         let row = started.get(key)
@@ -308,6 +330,10 @@ export function createMetrics(
       exchangeEnded(fact) {
         // A name that nobody served is only a word of the client's: it earns no series of its own.
         const model = fact.ending === 'ok' ? listed(fact.model) : modelLabel(fact.model)
+        if (fact.substitute && fact.ending === 'ok') {
+          const { asked, why } = fact.substitute
+          substituted.row(modelLabel(asked), model, why).value++
+        }
         const row = rowsOf(fact, model)
         row.inFlight.value--
         row.requests.value++

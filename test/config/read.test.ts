@@ -11,6 +11,7 @@ describe('readConfig', () => {
     expect(settings.listen).toEqual({ host: '127.0.0.1', port: 11435 })
     expect(settings.queue).toEqual({
       waitingMax: 1000,
+      waitingPerTenantMax: 0,
       waitMsMax: 600_000,
       priorityAcrossTenants: false,
     })
@@ -114,7 +115,7 @@ describe('readConfig', () => {
       '6:19 backends[0].slots.a b is no model name',
       '7:5 backends[1].url is missing; it must be a URL such as http://192.168.1.20:11434',
       '7:11 backends[1].name must be a name of a-z, 0-9, - _ and . with up to 64 signs, not "Den"',
-      '8:19 routing.picker must be one of least-busy, round-robin, weighted, capability, not "lest-busy"',
+      '8:19 routing.picker must be one of expected-completion, least-busy, round-robin, weighted, capability, not "lest-busy"',
       '9:26 tenants.trusted_from[0] must be an address or a CIDR range, such as 10.0.0.0/8, not "10.0.0.0/33"',
       '9:49 tenants.trusted_from[1] must be an address or a CIDR range, such as 10.0.0.0/8, not 7'.replace(
         '[1]',

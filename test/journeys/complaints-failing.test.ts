@@ -36,7 +36,7 @@ describe('a backend that lists its models and answers nothing', () => {
     await using fleet = await warmFleet({
       simulators: [{}, {}],
       config:
-        'probes: { interval: 1s, timeout: 900ms }\ntimeouts: { first_byte: 300ms }\nbreaker: { failures: 3 }',
+        'probes: { interval: 1s, timeout: 900ms }\ntimeouts: { first_byte: 300ms }\nbreaker: { failures: 3 }\nretries: { budget_floor: 20 }',
     })
     const [a] = fleet.simulators
     const [first] = fleet.app.pool.endpoints

@@ -112,7 +112,7 @@ describe('a model load', () => {
     const first = wholeCall(`${fleet.url}/api/chat`, { body: chat('hello') })
     await until(() => isLoading(a))
     const leaver = openCall(`${fleet.url}/api/chat`, { body: chat('hi', { model: 'qwen3' }) })
-    await until(() => fleet.app.pool.endpoint('a')?.inFlight === 2)
+    await until(() => fleet.app.queue.size === 1)
     leaver.leave()
     expect((await first).status).toBe(200)
     const third = await wholeCall(`${fleet.url}/api/chat`, {

@@ -34,7 +34,10 @@ const short = { models: ['m'], answerTokens: 5 }
 
 describe('requests', () => {
   it('one after another go round over equal backends', async () => {
-    await using fleet = await startCalmFleet({ simulators: [short, short, short] })
+    await using fleet = await startCalmFleet({
+      simulators: [short, short, short],
+      config: 'routing: {picker: least-busy}',
+    })
     await warm(fleet, 'm')
     for (let each = 0; each < 12; each++) expect((await chat(fleet, 'm')).status).toBe(200)
     const served = backendsOf(fleet)

@@ -14,6 +14,13 @@ const walnut = {
   onDisk: ['m:latest', 'n:latest'],
   inMemory: [{ model: 'm:latest', bytes: 1_000, vram: 600 }],
   connections: { open: 3, idle: 1 },
+  agent: {
+    queue: 5,
+    hidden: null,
+    cpu: { cores: 8, load1: 1, use: 0.25 },
+    memory: { total_bytes: 64, free_bytes: null },
+    gpus: [{ name: 'card', memory_total_bytes: 24, memory_used_bytes: 3, use: null }],
+  },
 } satisfies MetricsSnapshot['endpoints'][number]
 
 function metricsOf(more: Partial<MetricsSnapshot> = {}) {
@@ -45,6 +52,11 @@ function metricsOf(more: Partial<MetricsSnapshot> = {}) {
 }
 
 describe('the metrics', () => {
+  it('names the models that are routed without predictions', async () => {
+    const { text } = metricsOf({ distrusted: ['m:latest'] })
+    expect(await text()).toContain('chasqui_routing_predictions_distrusted{model="m:latest"} 1')
+  })
+
   it('have every number of the moment under its name', async () => {
     const text = await metricsOf().text()
     for (const line of [
@@ -68,6 +80,10 @@ describe('the metrics', () => {
       'chasqui_backend_connections{backend="walnut",state="active"} 2',
       'chasqui_backend_connections{backend="walnut",state="idle"} 1',
       'chasqui_held_body_bytes{where="disk"} 20',
+      'chasqui_agent_queue_depth{backend="walnut"} 5',
+      'chasqui_agent_cpu_use{backend="walnut"} 0.25',
+      'chasqui_agent_memory_bytes{backend="walnut",state="total"} 64',
+      'chasqui_agent_gpu_memory_bytes{backend="walnut",gpu="0",state="used"} 3',
     ])
       expect(text).toContain(line)
   })
@@ -152,6 +168,13 @@ describe('the metrics', () => {
     const other = /chasqui_queue_depth\{model="other"\} (\d+)/.exec(shown)
     expect(Number(other?.[1])).toBeGreaterThanOrEqual(9_500)
     expect(shown).toContain('chasqui_backend_slots{backend="walnut",model="other"} 19000')
+  })
+
+  it('have no series for what an agent does not know', async () => {
+    const text = await metricsOf().text()
+    expect(text).not.toMatch(/chasqui_agent_(hidden_requests|gpu_use)\{|state="free"/)
+    const without = await metricsOf({ endpoints: [{ ...walnut, agent: undefined }] }).text()
+    expect(without).not.toContain('chasqui_agent_queue_depth{')
   })
 
   it('forget a backend that is gone, and a version that was', async () => {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { PassThrough } from 'node:stream'
 import { Failure } from '../../core/failure.ts'
 import type { Outcome } from '../../core/outcome.ts'
+import { memberHeader } from '../../guard/signing.ts'
 import type { Endpoint } from '../../pool/endpoint.ts'
 import { type ArrivingBody, ClientGone } from '../body.ts'
 import { judgeError } from '../judge.ts'
@@ -86,6 +87,8 @@ function startLeg(
   ]
   if (declaredBytes !== undefined) headers.push('Content-Length', String(declaredBytes))
   for (const [name, value] of Object.entries(backend.headers)) headers.push(name, value)
+  // An agent lets whom it has joined change what is on its disk.
+  if (backend.agent) headers.push(memberHeader, backend.agent.tag)
   let over = false
   let drained: (() => void) | undefined
   const result = Promise.withResolvers<Upload>()

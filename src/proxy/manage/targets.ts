@@ -7,7 +7,7 @@ export function reachable(endpoints: readonly Endpoint[]): Endpoint[] {
 }
 
 /**
- * Where a model is put. `fit` leaves out a backend whose memory the operator stated and whose memory the model is
+ * Where a model is put. `fit` leaves out a backend whose memory the operator or its agent stated and which the model is
  * known to exceed; what nobody knows rules nobody out. `best` takes the largest by memory, then by weight.
  */
 export function placesFor(
@@ -18,14 +18,12 @@ export function placesFor(
   const able = reachable(endpoints)
   if (policy.to === 'all') return able
   const fitting = able.filter(
-    ({ backend: { memoryBytes } }) =>
+    ({ memoryBytes }) =>
       memoryBytes === undefined || modelBytes === undefined || modelBytes <= memoryBytes,
   )
   if (policy.to === 'fit') return fitting
   return [...fitting]
-    .sort(
-      (a, b) => (b.backend.memoryBytes ?? 0) - (a.backend.memoryBytes ?? 0) || b.weight - a.weight,
-    )
+    .sort((a, b) => (b.memoryBytes ?? 0) - (a.memoryBytes ?? 0) || b.weight - a.weight)
     .slice(0, policy.count)
 }
 
