@@ -36,7 +36,7 @@ describe('a backend that lists its models and answers nothing', () => {
     await using fleet = await warmFleet({
       simulators: [{}, {}],
       config:
-        'probes: { interval: 1s, timeout: 900ms }\ntimeouts: { first_byte: 300ms }\nbreaker: { failures: 3 }\nretries: { budget_floor: 20 }',
+        'probes: { interval: 1s, timeout: 900ms }\ntimeouts: { first_byte: 1s }\nbreaker: { failures: 3 }\nretries: { budget_floor: 20 }',
     })
     const [a] = fleet.simulators
     const [first] = fleet.app.pool.endpoints
@@ -153,7 +153,7 @@ describe('a first token that does not come', () => {
   it('moves the request to another server after the limit that the operator set', async () => {
     await using fleet = await warmFleet({
       simulators: [{}, {}],
-      config: `${blind}\n${inOrder}\ntimeouts: { first_byte: 400ms }`,
+      config: `${blind}\n${inOrder}\ntimeouts: { first_byte: 1s }`,
     })
     fleet.simulators[0]!.faults.add({ kind: 'hang' })
     const answer = await chatAt(fleet.url)
