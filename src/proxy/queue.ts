@@ -169,7 +169,7 @@ export class Queue implements WaitingRoom, WaitingNow {
 
   /** A seat that is free for this exchange at this moment; undefined: `lease` knows what there is to wait for. */
   leaseNow(exchange: Exchange): Lease | undefined {
-    const now = this.#now(exchange)
+    const now = this.#now(exchange, this.#alone(exchange))
     return now?.kind === 'taken' ? now.lease : undefined
   }
 
@@ -178,10 +178,11 @@ export class Queue implements WaitingRoom, WaitingNow {
    * full or the wait too long.
    */
   async lease(exchange: Exchange): Promise<Lease> {
-    const now = this.#now(exchange)
+    const alone = this.#alone(exchange)
+    const now = this.#now(exchange, alone)
     if (now?.kind === 'nobody') throw new NobodyCan(now.bars)
     if (now?.kind === 'taken') return now.lease
-    return await this.#wait(exchange)
+    return await this.#wait(exchange, alone)
   }
 
   /**
@@ -190,9 +191,9 @@ export class Queue implements WaitingRoom, WaitingNow {
    */
   #now(
     exchange: Exchange,
+    alone: Waiting,
   ): { kind: 'taken'; lease: Lease } | (Action<Waiting> & { kind: 'nobody' }) | undefined {
     const line = this.#line
-    const alone = this.#alone(exchange)
     const { need } = alone
     // What takes no seat takes it from nobody.
     if (line.size > 0 && need.seat && (this.#walkDue || line.countOf(need.model) > 0))
@@ -247,9 +248,8 @@ export class Queue implements WaitingRoom, WaitingNow {
     return lease
   }
 
-  #wait(exchange: Exchange): Promise<Lease> | Lease {
+  #wait(exchange: Exchange, alone: Waiting): Promise<Lease> | Lease {
     if (exchange.endedBy) throw new NotWanted()
-    const alone = this.#alone(exchange)
     if (this.#line.size >= this.#settings.waitingMax) {
       const lease = this.#leftOver(alone, exchange)
       if (lease) return lease

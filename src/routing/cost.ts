@@ -15,17 +15,6 @@ export interface Circumstances {
   readonly idleWarm: boolean
 }
 
-/** Where the terms stand in the block that `termsOf` fills; the order of `termNames`. */
-const waitAt = 0
-const loadAt = 1
-const prefillAt = 2
-const decodeAt = 3
-const slowdownAt = 4
-const evictionAt = 5
-const congestionAt = 6
-const riskAt = 7
-const ruleAt = 8
-
 /** So much of a wait behind others may as well be a machine that stood still for a moment. */
 const foreignErrorMax = 0.1
 
@@ -60,7 +49,6 @@ export function quote(place: Place, prices: Prices): void {
       : machine.loadingS + rates.loadS
   place.readS = rates.prefillS * (1 + rates.prefillSlope * beside)
   place.writeS = rates.decodeS * (1 + rates.decodeSlope * beside)
-  place.slowdownS = now || tried ? prices.slowdown * machine.slowdownS : 0
   place.pushingS = isCold(place) && place.evicts ? prices.eviction * place.evictionS : 0
 }
 
@@ -74,7 +62,7 @@ export function isCold(place: Place): boolean {
  * where it is not to be thought of.
  *
  *     wait + load + (prompt - cached) * prefill(n) + answer * decode(n)
- *     + slowdown * (what all who run there lose) + eviction * (what the fleet loses) + congestion + risk + rules
+ *     + eviction * (what the fleet loses) + congestion + risk + rules
  *
  * `n` counts the streams that run there with it. `enough`: what costs more need not be known exactly.
  */
@@ -93,7 +81,6 @@ export function costOf(
   const doubt = 1 + riskPrice * place.rates.doubt
   let cost =
     place.waitS +
-    place.slowdownS +
     place.pushingS +
     congestionOf(circumstances, place) +
     doubt * (place.loadS + promptTokens * place.readS + outTokens * place.writeS)
@@ -105,28 +92,28 @@ export function costOf(
   return cost
 }
 
-/** The terms of that cost, into a table. */
-export function termsOf(
+/** The terms of that cost, in the order of `termNames`, behind those that a table has already. */
+export function addTerms(
+  terms: number[],
   circumstances: Circumstances,
   at: number,
   snapshot: Snapshot,
-  terms: Float64Array,
-  offset: number,
 ): void {
   const { waiting, field, riskPrice } = circumstances
   const place = field.places[at]!
   const { promptTokens, outTokens } = waiting.work
   const prefillS = (promptTokens - savedTokens(snapshot, waiting, field, at)) * place.readS
   const decodeS = outTokens * place.writeS
-  terms[offset + waitAt] = place.waitS
-  terms[offset + loadAt] = place.loadS
-  terms[offset + prefillAt] = prefillS
-  terms[offset + decodeAt] = decodeS
-  terms[offset + slowdownAt] = place.slowdownS
-  terms[offset + evictionAt] = place.pushingS
-  terms[offset + congestionAt] = congestionOf(circumstances, place)
-  terms[offset + riskAt] = riskPrice * place.rates.doubt * (place.loadS + prefillS + decodeS)
-  terms[offset + ruleAt] = snapshot.hasPrices ? snapshot.priceS(waiting, field, at) : 0
+  terms.push(
+    place.waitS,
+    place.loadS,
+    prefillS,
+    decodeS,
+    place.pushingS,
+    congestionOf(circumstances, place),
+    riskPrice * place.rates.doubt * (place.loadS + prefillS + decodeS),
+    snapshot.hasPrices ? snapshot.priceS(waiting, field, at) : 0,
+  )
 }
 
 /** Tokens of the prompt that need not be read there. */

@@ -100,11 +100,11 @@ function byRank<W extends Waiting>(
     asTry: now === undefined,
     place: chosen,
     cachedTokens: 0,
-    load: chosen.warm ? 'none' : 'joined',
+    isCold: !chosen.warm,
     table,
     barred: field.barred,
   }
 }
 
-const noTerms = new Float64Array(0)
+const noTerms: readonly number[] = Object.freeze([])
 const nameOf = (place: Place) => place.endpoint.name

@@ -128,7 +128,7 @@ export class Dispatcher {
 
   /** The seat is taken. To be called before the next decision. */
   began<W extends Waiting>(
-    { waiting, place, asTry, cachedTokens, load }: Start<W>,
+    { waiting, place, asTry, cachedTokens, isCold }: Start<W>,
     size: RequestSize,
     progress: Progress,
     nowMs: number,
@@ -148,7 +148,7 @@ export class Dispatcher {
         rates: { ...place.rates },
         progress,
       },
-      load,
+      isCold,
       nowMs,
     )
   }

@@ -3,72 +3,76 @@ export interface NotedEnds {
   readonly passedS: number
 }
 
-/**
- * When taken seats come free, in seconds from now, soonest first. Filled anew for most decisions, so nothing is let go;
- * otherwise `pass` tells it how much time has gone by since.
- */
-export class Ends {
-  readonly #seconds: number[] = []
-  #count = 0
-  /** As they were before a plan was made in them. */
-  readonly #kept: number[] = []
-  #keptCount = 0
-  /** They are no more as they were kept. */
-  #isPlanned = false
-  /** Since it was filled. */
-  #passedS = 0
+/** Who knows when the seats come free; asked the first time that it matters, which mostly it does not. */
+export interface EndsSource {
+  /** Calls `fill`, or `again` where what was filled in last still holds. */
+  fillEnds(ends: Ends): void
+}
 
-  get count(): number {
-    return this.#count
+/** When taken seats come free, in seconds from now, soonest first; a plan may be made in it, and is over at `forget`. */
+export class Ends {
+  readonly #source: EndsSource | undefined
+  /** As they were filled in, and as the plan has them. */
+  #filled: number[] = []
+  #seconds: number[] = []
+  #isKnown = true
+  /** They are no more as they were filled in. */
+  #isPlanned = false
+  /** Since then. */
+  #passedS = 0
+  /** Seats that the plan has taken while nobody had asked. */
+  readonly #taken: number[] = []
+
+  constructor(source?: EndsSource) {
+    this.#source = source
   }
 
   /** Of the seat that comes free first; 0 where none is taken. */
   get firstS(): number {
-    return this.#count === 0 ? 0 : Math.max(0, this.#seconds[0]! - this.#passedS)
+    const seconds = this.#known()
+    return seconds.length === 0 ? 0 : Math.max(0, seconds[0]! - this.#passedS)
   }
 
-  /** As it was filled, and what has gone by since: to the last bit, for who makes the decision again. */
+  /** As they are, and what has gone by since: to the last bit, for who makes the decision again. */
   noted(): NotedEnds {
-    return { seconds: this.#seconds.slice(0, this.#count), passedS: this.#passedS }
+    return { seconds: [...this.#known()], passedS: this.#passedS }
   }
 
   fillFrom({ seconds, passedS }: NotedEnds): void {
-    this.clear()
-    for (const endS of seconds) this.add(endS)
+    this.fill([...seconds])
+    this.#isKnown = true
     this.#passedS = passedS
   }
 
-  clear(): void {
-    this.#count = 0
+  /** A plan that was made in it is over, and time has gone by: its source is asked when it matters. */
+  forget(): void {
+    this.#isKnown = false
+    this.#taken.length = 0
+  }
+
+  /** Of its source: in any order. */
+  fill(seconds: number[]): void {
+    this.#filled = seconds.sort(ascending)
+    this.#seconds = this.#filled
+    this.#isPlanned = false
     this.#passedS = 0
   }
 
-  /** What is there now is what `restore` goes back to. */
-  keep(): void {
+  /** Of its source: what was filled in still holds, so many seconds later. */
+  again(passedS: number): void {
+    this.#seconds = this.#filled
     this.#isPlanned = false
-    this.#keptCount = this.#count
-    for (let at = 0; at < this.#count; at++) this.#kept[at] = this.#seconds[at]!
-  }
-
-  /** A plan that was made in it is over. */
-  restore(): void {
-    if (!this.#isPlanned) return
-    this.#isPlanned = false
-    this.#count = this.#keptCount
-    for (let at = 0; at < this.#count; at++) this.#seconds[at] = this.#kept[at]!
-  }
-
-  /** So many seconds have gone by since it was filled. */
-  pass(seconds: number): void {
-    this.#passedS = seconds
+    this.#passedS = passedS
   }
 
   add(inS: number): void {
-    this.#isPlanned = true
+    if (!this.#isKnown) {
+      this.#taken.push(inS)
+      return
+    }
+    const seconds = this.#planned()
     const endS = inS + this.#passedS
-    const seconds = this.#seconds
-    let at = this.#count++
-    if (at === seconds.length) seconds.push(endS)
+    let at = seconds.push(endS) - 1
     while (at > 0 && seconds[at - 1]! > endS) {
       seconds[at] = seconds[at - 1]!
       at--
@@ -78,15 +82,33 @@ export class Ends {
 
   /** The seat that comes free first is taken again at once, until then. */
   moveFirstTo(inS: number): void {
-    if (this.#count === 0) return this.add(inS)
-    this.#isPlanned = true
+    if (this.#known().length === 0) return this.add(inS)
+    const seconds = this.#planned()
     const endS = inS + this.#passedS
-    const seconds = this.#seconds
     let at = 0
-    while (at + 1 < this.#count && seconds[at + 1]! < endS) {
+    while (at + 1 < seconds.length && seconds[at + 1]! < endS) {
       seconds[at] = seconds[at + 1]!
       at++
     }
     seconds[at] = endS
   }
+
+  #known(): readonly number[] {
+    if (this.#isKnown) return this.#seconds
+    this.#isKnown = true
+    this.#source?.fillEnds(this)
+    for (const inS of this.#taken) this.add(inS)
+    return this.#seconds
+  }
+
+  /** What was filled in stays as it is for the next plan. */
+  #planned(): number[] {
+    if (!this.#isPlanned) this.#seconds = [...this.#filled]
+    this.#isPlanned = true
+    return this.#seconds
+  }
+}
+
+function ascending(one: number, other: number): number {
+  return one - other
 }

@@ -11,8 +11,6 @@ export interface Machine {
   readonly name: string
   /** Streams that run there, and those that the plan has begun. */
   streams: number
-  /** Seconds that one more stream there costs all that run, together. */
-  slowdownS: number
   /** Seconds of work by others that was noticed there lately. */
   readonly foreignS: number
   /** Seconds until the loads that go on there are over; 0: none goes on. */
@@ -63,7 +61,6 @@ export interface Place extends Candidate {
   /** Seconds for a token of the prompt, and of the answer, for one who begins there. */
   readS: number
   writeS: number
-  slowdownS: number
   pushingS: number
 }
 

@@ -84,8 +84,8 @@ export type Action<W> =
       /** As planned at this moment; another decision fills it anew. */
       readonly place: Place
       readonly cachedTokens: number
-      /** Whether the model must be loaded: not at all, by this request alone, or behind or with another load. */
-      readonly load: 'none' | 'own' | 'joined'
+      /** The model is not in memory there: it has to be loaded first, or is on its way. */
+      readonly isCold: boolean
       readonly table: Table
       readonly barred: readonly Barred[]
     }

@@ -3,8 +3,6 @@
  * study (`npm run bench routing`) measures each one, and one that changes nothing goes.
  */
 export interface Prices {
-  /** Of a second that others lose because one more stream runs beside them. */
-  readonly slowdown: number
   /** Of a second that the fleet loses when a model is pushed out of memory. */
   readonly eviction: number
   /** Of a second of work that waits: added to waiting for a busy seat while another stands idle. */
@@ -26,7 +24,6 @@ export interface Prices {
 }
 
 export const usualPrices: Prices = {
-  slowdown: 0.5,
   eviction: 4,
   congestion: 2,
   risk: 0,

@@ -238,9 +238,9 @@ function placeEntry(
   const { machine, model, weights, free, tryable, warm, warmInS, evicts, evictionS, held } = place
   let known = machines.get(machine)
   if (!known) {
-    const { name, streams, slowdownS, foreignS, loadingS, room, turn } = machine
+    const { name, streams, foreignS, loadingS, room, turn } = machine
     const { weight, inFlight } = machine.endpoint
-    const numbers = { name, streams, slowdownS, foreignS, loadingS, room, turn, weight, inFlight }
+    const numbers = { name, streams, foreignS, loadingS, room, turn, weight, inFlight }
     known = { at: machines.size, entry: numbers }
     machines.set(machine, known)
   }
@@ -315,8 +315,7 @@ function placeOf(entry: PlaceEntry, machine: Machine): Place {
       ...{ admitting: true, seatFree: rest.free > 0, seatToTry: rest.tryable },
       ...{ sizeBytes: undefined, evicts: rest.evicts },
     },
-    ...{ quotedAt: -1, startsNow: false, waitS: 0, loadS: 0, readS: 0, writeS: 0 },
-    ...{ slowdownS: 0, pushingS: 0 },
+    ...{ quotedAt: -1, startsNow: false, waitS: 0, loadS: 0, readS: 0, writeS: 0, pushingS: 0 },
   }
 }
 

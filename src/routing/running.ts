@@ -25,13 +25,10 @@ export interface Run {
   /** The model was not there: when its load is expected to be over. 0: it was. */
   loadEndsMs: number
   loadMs: number
-  /** It waited for no other load. */
-  readonly ownLoad: boolean
   /** The machine's stream-milliseconds when it began to be served. */
   streamsFrom: number
   servedFromMs: number
-  /** What the last `look` found: tokens still to be written, seconds until its end, and what that holds for. */
-  tokensLeft: number
+  /** What the last `look` found, seconds until its end, and what that holds for. */
   secondsLeft: number
   lookedMs: number
   secondsAtLook: number
@@ -44,6 +41,8 @@ interface MachineRuns {
   readonly runs: Run[]
   /** Those whose model is there. */
   streams: number
+  /** Those that wait for a load. */
+  loading: number
   /** Streams summed over time. */
   streamMs: number
   atMs: number
@@ -53,6 +52,8 @@ interface MachineRuns {
 const idle: readonly Run[] = []
 /** How far a run has come is worked out anew no more often: a busy fleet decides a thousand times a second. */
 export const lookAgainMs = 250
+/** … nor for one stream more or less beside more than so many. */
+const streamsAlike = 8
 
 /**
  * What runs where, and when it is expected to end. The one owner of that: who takes a seat begins a run, and who gives
@@ -64,21 +65,18 @@ export class Running {
 
   begin(
     start: Pick<Run, 'served' | 'size' | 'work' | 'asTry' | 'cachedTokens' | 'rates' | 'progress'>,
-    load: 'none' | 'own' | 'joined',
+    isCold: boolean,
     nowMs: number,
   ): Run {
     const machine = this.#machineOf(start.served.endpoint)
-    const isCold = load !== 'none'
     const loadEndsMs = isCold ? nowMs + start.rates.loadS * 1_000 : 0
     const run: Run = {
       ...start,
       startedMs: nowMs,
       loadEndsMs,
       loadMs: 0,
-      ownLoad: load === 'own',
       streamsFrom: 0,
       servedFromMs: nowMs,
-      tokensLeft: 0,
       secondsLeft: 0,
       lookedMs: Number.NEGATIVE_INFINITY,
       secondsAtLook: 0,
@@ -87,7 +85,8 @@ export class Running {
     }
     machine.runs.push(run)
     machine.version = ++this.#versions
-    if (!isCold) this.#serve(machine, run, nowMs)
+    if (isCold) machine.loading++
+    else this.#serve(machine, run, nowMs)
     return run
   }
 
@@ -99,6 +98,7 @@ export class Running {
     run.lookedMs = Number.NEGATIVE_INFINITY
     const machine = this.#machineOf(run.served.endpoint)
     machine.version = ++this.#versions
+    machine.loading--
     this.#serve(machine, run, nowMs)
   }
 
@@ -115,7 +115,7 @@ export class Running {
     if (served) {
       this.#count(machine, nowMs)
       machine.streams--
-    }
+    } else machine.loading--
     const tookMs = nowMs - run.startedMs
     const servedMs = nowMs - run.servedFromMs
     const firstTokenAtMs = firstTokenOf(run)
@@ -127,7 +127,6 @@ export class Running {
       tookMs,
       firstTokenMs: firstTokenAtMs === undefined ? undefined : firstTokenAtMs - run.startedMs,
       loadMs: run.loadMs,
-      ownLoad: run.ownLoad,
       streams:
         served && servedMs > 0 ? Math.max(1, (machine.streamMs - run.streamsFrom) / servedMs) : 1,
       cachedTokens: run.cachedTokens,
@@ -145,6 +144,20 @@ export class Running {
 
   of(endpoint: string): readonly Run[] {
     return this.#machines.get(endpoint)?.runs ?? idle
+  }
+
+  /**
+   * Seconds until the loads that go on there are over, of these weights or of all; 0: none goes on. A load that takes
+   * longer than expected takes a little longer still.
+   */
+  loadingS(endpoint: string, nowMs: number, weights?: string): number {
+    const machine = this.#machines.get(endpoint)
+    if (!machine || machine.loading === 0) return 0
+    let seconds = 0
+    for (const run of machine.runs)
+      if (run.loadEndsMs > 0 && (weights === undefined || run.served.weights === weights))
+        seconds = Math.max(seconds, loadSecondsLeft(run, nowMs))
+    return seconds
   }
 
   /** Runs at all endpoints together. */
@@ -169,7 +182,7 @@ export class Running {
   #machineOf(endpoint: string): MachineRuns {
     let machine = this.#machines.get(endpoint)
     if (!machine) {
-      machine = { runs: [], streams: 0, streamMs: 0, atMs: 0, version: 0 }
+      machine = { runs: [], streams: 0, loading: 0, streamMs: 0, atMs: 0, version: 0 }
       this.#machines.set(endpoint, machine)
     }
     return machine
@@ -182,42 +195,37 @@ function firstTokenOf({ progress, startedMs }: Run): number | undefined {
   return firstTokenAtMs === undefined || firstTokenAtMs < startedMs ? undefined : firstTokenAtMs
 }
 
-/** Works out how far a run is, with so many streams at its endpoint: `tokensLeft` and `secondsLeft`. */
+/** Works out how far a run is, with so many streams at its endpoint: `secondsLeft`. */
 export function look(run: Run, streams: number, nowMs: number): void {
   const passedMs = nowMs - run.lookedMs
-  // Several decisions within a moment see the same.
-  if (run.lookedStreams === streams && passedMs >= 0 && passedMs < lookAgainMs) {
+  // Several decisions within a moment see the same, and one stream more beside many changes little.
+  const isSame = Math.abs(streams - run.lookedStreams) * streamsAlike <= streams
+  if (isSame && passedMs >= 0 && passedMs < lookAgainMs) {
     run.secondsLeft = Math.max(0, run.secondsAtLook - passedMs / 1_000)
     return
   }
-  lookAnew(run, streams, nowMs)
-  run.secondsAtLook = run.secondsLeft
-}
-
-function lookAnew(run: Run, streams: number, nowMs: number): void {
   run.lookedMs = nowMs
   run.lookedStreams = streams
+  run.secondsAtLook = secondsLeftOf(run, streams, nowMs)
+  run.secondsLeft = run.secondsAtLook
+}
+
+function secondsLeftOf(run: Run, streams: number, nowMs: number): number {
   const { work, rates } = run
   const tokenS = decodeSAt(rates, streams)
-  const residual = (written: number) => work.lengths?.residual(written, work.outTokensMax) ?? 0
-  if (firstTokenOf(run) !== undefined) {
-    run.tokensLeft = residual(tokensWritten(run, streams, nowMs))
-    run.secondsLeft = run.tokensLeft * tokenS
-    return
-  }
+  const leftS = (written: number) =>
+    (work.lengths?.residual(written, work.outTokensMax) ?? 0) * tokenS
+  if (firstTokenOf(run) !== undefined) return leftS(tokensWritten(run, streams, nowMs))
   const readS = Math.max(0, work.promptTokens - run.cachedTokens) * prefillSAt(rates, streams)
-  run.tokensLeft = residual(0)
-  if (run.loadEndsMs > 0) {
-    // A load that takes longer than expected takes a little longer still.
-    const loadS = Math.max((run.loadEndsMs - nowMs) / 1_000, 0.2 * rates.loadS)
-    run.secondsLeft = loadS + readS + run.tokensLeft * tokenS
-    return
-  }
+  if (run.loadEndsMs > 0) return loadSecondsLeft(run, nowMs) + readS + leftS(0)
   const passedS = (nowMs - run.servedFromMs) / 1_000
+  const unreadS = Math.max(readS - passedS, work.lengths ? 0 : Math.max(0.1 * readS, 0.01))
   // An answer that comes in one piece tells nothing on its way: what it has written is guessed by time.
-  if (passedS > readS) run.tokensLeft = residual((passedS - readS) / tokenS)
-  const unread = Math.max(readS - passedS, work.lengths ? 0 : Math.max(0.1 * readS, 0.01))
-  run.secondsLeft = unread + run.tokensLeft * tokenS
+  return unreadS + leftS(Math.max(0, (passedS - readS) / tokenS))
+}
+
+function loadSecondsLeft({ loadEndsMs, rates }: Run, nowMs: number): number {
+  return Math.max((loadEndsMs - nowMs) / 1_000, 0.2 * rates.loadS)
 }
 
 function tokensWritten(run: Run, streams: number, nowMs: number): number {

@@ -1,4 +1,4 @@
-import { type Circumstances, isCold, isFree, savedTokens, seatSecondsOf, termsOf } from './cost.ts'
+import { addTerms, type Circumstances, isFree, savedTokens, seatSecondsOf } from './cost.ts'
 import type { Place } from './field.ts'
 import type { Action, Snapshot, Waiting } from './plan.ts'
 import { type Table, termCount } from './table.ts'
@@ -29,26 +29,16 @@ export function settle<W extends Waiting>(
   const asTry = !isFree(place)
   const table = tableOf(snapshot, circumstances, at, asTry)
   const cachedTokens = savedTokens(snapshot, waiting, field, at)
-  const load = !isCold(place)
-    ? place.warm
-      ? 'none'
-      : 'joined'
-    : machine.loadingS === 0
-      ? 'own'
-      : 'joined'
-  if (load !== 'none') field.loadingSomewhere = true
-  begin(snapshot, place, { onSeatS: place.waitS + onSeatS, waiting })
+  const isCold = !place.warm
+  if (isCold) field.loadingSomewhere = true
+  begin(snapshot, place, place.waitS + onSeatS)
   snapshot.turns.took(place.endpoint, 1)
   machine.turn = snapshot.turns.nextOf(place.endpoint)
-  return { kind: 'start', waiting, endpoint, asTry, place, cachedTokens, load, table, barred }
+  return { kind: 'start', waiting, endpoint, asTry, place, cachedTokens, isCold, table, barred }
 }
 
 /** A seat is taken there, in the plan. */
-export function begin(
-  { scratch }: Snapshot,
-  place: Place,
-  cost: { onSeatS: number; waiting: Waiting } | undefined,
-): void {
+export function begin({ scratch }: Snapshot, place: Place, onSeatS: number | undefined): void {
   const { machine, rates } = place
   if (place.free > 0) place.free--
   else place.tryable = false
@@ -57,10 +47,9 @@ export function begin(
   machine.changes++
   machine.begun++
   machine.room--
-  if (!cost) return
+  if (onSeatS === undefined) return
   machine.streams++
-  machine.slowdownS += cost.waiting.work.outTokens * rates.decodeS * rates.decodeSlope
-  place.ends.add(cost.onSeatS)
+  place.ends.add(onSeatS)
   if (place.warm || place.warmInS !== undefined) return
   machine.loadingS += rates.loadS
   place.warmInS = machine.loadingS
@@ -76,14 +65,14 @@ function tableOf(
   const { places } = field
   const count = Math.min(places.length, tablePlacesMax)
   const endpoints: string[] = []
-  const terms = new Float64Array(count * termCount)
+  const terms: number[] = []
   for (let row = 0; row < count; row++) {
     // The winner is always among those that are kept.
     const at = row === count - 1 && winner >= count ? winner : row
     endpoints.push(places[at]!.endpoint.name)
     if (snapshot.scratch.costs[at] === Number.POSITIVE_INFINITY)
-      terms.fill(Number.NaN, row * termCount, (row + 1) * termCount)
-    else termsOf(circumstances, at, snapshot, terms, row * termCount)
+      for (let term = 0; term < termCount; term++) terms.push(Number.NaN)
+    else addTerms(terms, circumstances, at, snapshot)
   }
   return {
     model: waiting.need.model,

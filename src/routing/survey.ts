@@ -6,7 +6,7 @@ import { doubtful as doubtfulFrom } from './by-costs.ts'
 import { type Costs, secondsOf } from './costs/costs.ts'
 import { blankRates, type Rates } from './costs/rates.ts'
 import { weightsKey } from './costs/sample.ts'
-import { Ends } from './ends.ts'
+import { Ends, type EndsSource } from './ends.ts'
 import {
   type Field,
   type Machine,
@@ -21,7 +21,7 @@ import type { TurnsTaken } from './pickers.ts'
 import type { Snapshot, Waiting } from './plan.ts'
 import { type Prices, usualPrices } from './prices.ts'
 import { isWarmFor } from './residency/warm.ts'
-import { look, lookAgainMs, type Run, type Running } from './running.ts'
+import { look, lookAgainMs, type Running } from './running.ts'
 import type { Rush } from './rush.ts'
 import { Scratch } from './scratch.ts'
 
@@ -200,21 +200,12 @@ class MachineKept implements Machine {
   readonly endpoint: EndpointView
   number = 0
   streams = 0
-  slowdownS = 0
   foreignS = 0
   loadingS = 0
   room = 0
   begun = 0
   turn = 0
   changes = 0
-  runs: readonly Run[] = []
-  /** When the runs were looked at, for the how manyth time, and whether that still holds. */
-  lookedMs = Number.NEGATIVE_INFINITY
-  looks = 0
-  isFresh = false
-  #slowdownS = 0
-  #loadsGoOn = false
-  #version = -1
   readonly #doors: SurveyDoors
   readonly #tastes: Tastes
   readonly #places = new Map<string, PlaceKept>()
@@ -229,43 +220,17 @@ class MachineKept implements Machine {
     return this.endpoint.name
   }
 
+  /** A plan that was made here before is over. */
   look(number: number, nowMs: number): void {
     const { costs, running, turns } = this.#doors
     this.number = number
     this.changes++
-    const version = running.versionOf(this.name)
-    const ageMs = nowMs - this.lookedMs
-    this.isFresh = version === this.#version && ageMs >= 0 && ageMs < lookAgainMs
-    if (!this.isFresh) this.#lookAtRuns(version, nowMs)
-    // A plan that was made here is over: what it has changed is as it was.
-    this.streams = this.runs.length
-    this.slowdownS = this.#slowdownS
-    this.loadingS = this.#loadsGoOn ? this.#loadingSAt(nowMs) : 0
+    this.streams = running.of(this.name).length
+    this.loadingS = running.loadingS(this.name, nowMs)
     this.foreignS = costs.foreignS(this.name, nowMs)
     this.room = this.endpoint.room
     this.begun = 0
     this.turn = turns.nextOf(this.endpoint)
-  }
-
-  #lookAtRuns(version: number, nowMs: number): void {
-    this.#version = version
-    this.lookedMs = nowMs
-    this.looks++
-    this.runs = this.#doors.running.of(this.name)
-    this.#slowdownS = 0
-    this.#loadsGoOn = false
-    for (const run of this.runs) {
-      look(run, this.runs.length, nowMs)
-      this.#slowdownS += run.tokensLeft * run.rates.decodeS * run.rates.decodeSlope
-      if (run.loadEndsMs > 0) this.#loadsGoOn = true
-    }
-  }
-
-  #loadingSAt(nowMs: number): number {
-    let seconds = 0
-    for (const run of this.runs)
-      if (run.loadEndsMs > 0) seconds = Math.max(seconds, loadSecondsLeft(run, nowMs))
-    return seconds
   }
 
   place(model: ModelView | undefined, need: Need, number: number, nowMs: number): PlaceKept {
@@ -275,24 +240,24 @@ class MachineKept implements Machine {
     let place = this.#places.get(key)
     if (!place) {
       if (this.#places.size >= placesKeptMax) this.#places.clear()
-      place = new PlaceKept(this, weights)
+      place = new PlaceKept(this, weights, this.#doors)
       this.#places.set(key, place)
     }
     // Another name of the same weights finds the plan as it is.
     if (place.number !== number) {
       place.number = number
-      place.look(model, need, nowMs, this.#doors.costs, this.#tastes)
+      place.look(model, need, nowMs, this.#tastes)
     }
     return place
   }
 }
 
-class PlaceKept implements Place {
+class PlaceKept implements Place, EndsSource {
   readonly machine: MachineKept
   readonly endpoint: EndpointView
   readonly weights: string
   readonly rates: Rates = blankRates()
-  readonly ends = new Ends()
+  readonly ends: Ends
   number = 0
   model: ModelView | undefined
   free = 0
@@ -309,31 +274,32 @@ class PlaceKept implements Place {
   loadS = 0
   readS = 0
   writeS = 0
-  slowdownS = 0
   pushingS = 0
-  #lookAt = -1
+  readonly #doors: SurveyDoors
+  #nowMs = 0
+  #name = ''
   #used = 0
+  #filledVersion = -1
+  #filledUsed = -1
+  #filledMs = 0
   #ratesVersion = -1
   #ratesAtMs = 0
 
-  constructor(machine: MachineKept, weights: string) {
+  constructor(machine: MachineKept, weights: string, doors: SurveyDoors) {
     this.machine = machine
     this.endpoint = machine.endpoint
     this.weights = weights
+    this.#doors = doors
+    this.ends = new Ends(this)
   }
 
   get begunThere(): number {
     return this.machine.begun
   }
 
-  look(
-    model: ModelView | undefined,
-    need: Need,
-    nowMs: number,
-    costs: Costs,
-    tastes: Tastes,
-  ): void {
-    const { machine, endpoint, weights, rates, ends } = this
+  look(model: ModelView | undefined, need: Need, nowMs: number, tastes: Tastes): void {
+    const { machine, endpoint, weights, rates } = this
+    const { costs, running } = this.#doors
     this.model = model
     this.begun = 0
     this.warm = model === undefined || isWarmFor(model, need)
@@ -347,7 +313,11 @@ class PlaceKept implements Place {
       return
     }
     const isFree = model.seatFree
-    this.free = isFree ? Math.max(1, model.seatsLimit - model.seatsUsed) : 0
+    this.#nowMs = nowMs
+    this.#name = need.model
+    this.#used = model.seatsUsed
+    this.ends.forget()
+    this.free = isFree ? Math.max(1, model.seatsLimit - this.#used) : 0
     this.tryable = !isFree && model.seatToTry
     this.held = model.heldBack
     const served = { endpoint: machine.name, weights, sizeBytes: model.sizeBytes }
@@ -358,13 +328,13 @@ class PlaceKept implements Place {
       this.#ratesAtMs = nowMs
     }
     rates.loadS = 0
-    if (machine.isFresh && this.#lookAt === machine.looks && this.#used === model.seatsUsed) {
-      ends.restore()
-      ends.pass((nowMs - machine.lookedMs) / 1_000)
-    } else this.#lookAtEnds(model, need, costs)
-    if (!this.warm && machine.loadingS > 0) this.warmInS = this.#loadedInS(nowMs)
-    if (this.warmInS !== undefined) rates.loadS = this.warmInS
-    if (this.warm || this.warmInS !== undefined) return
+    if (this.warm) return
+    if (machine.loadingS > 0)
+      this.warmInS = running.loadingS(machine.name, nowMs, weights) || undefined
+    if (this.warmInS !== undefined) {
+      rates.loadS = this.warmInS
+      return
+    }
     rates.loadS = costs.loadS(served, nowMs)
     const { keeping } = tastes
     // Loaded with other options: its own copy would have to leave.
@@ -374,31 +344,29 @@ class PlaceKept implements Place {
       this.evictionS = keeping ? keeping.evictionPriceS(endpoint.name, need.model) : 0
   }
 
-  #lookAtEnds(model: ModelView, need: Need, costs: Costs): void {
-    const { machine, weights, rates, ends } = this
-    this.#lookAt = machine.looks
-    this.#used = model.seatsUsed
-    ends.clear()
-    for (const run of machine.runs) if (run.served.weights === weights) ends.add(run.secondsLeft)
-    // Seats that are taken without a run that we know of: a usual request each.
-    const unknown = model.seatsUsed - ends.count
-    if (unknown > 0) {
-      const usualS = secondsOf(costs.usualOf(need.model), rates, Math.max(1, machine.streams))
-      for (let seat = 0; seat < unknown; seat++) ends.add(usualS)
+  /** Only where somebody may have to wait for a seat: all that runs there is looked at for it. */
+  fillEnds(ends: Ends): void {
+    const { machine, rates, weights } = this
+    const { running, costs } = this.#doors
+    const version = running.versionOf(machine.name)
+    const ageMs = this.#nowMs - this.#filledMs
+    const isSame = version === this.#filledVersion && this.#used === this.#filledUsed
+    if (isSame && ageMs >= 0 && ageMs < lookAgainMs) return ends.again(ageMs / 1_000)
+    this.#filledVersion = version
+    this.#filledUsed = this.#used
+    this.#filledMs = this.#nowMs
+    const runs = running.of(machine.name)
+    const seconds: number[] = []
+    for (const run of runs) {
+      if (run.served.weights !== weights) continue
+      look(run, runs.length, this.#nowMs)
+      seconds.push(run.secondsLeft)
     }
-    ends.keep()
+    // Seats that are taken without a run that we know of: a usual request each.
+    if (seconds.length < this.#used) {
+      const usualS = secondsOf(costs.usualOf(this.#name), rates, Math.max(1, runs.length))
+      while (seconds.length < this.#used) seconds.push(usualS)
+    }
+    ends.fill(seconds)
   }
-
-  /** Until a load of it that goes on is over; undefined: none does. */
-  #loadedInS(nowMs: number): number | undefined {
-    for (const run of this.machine.runs)
-      if (run.loadEndsMs > 0 && run.served.weights === this.weights)
-        return loadSecondsLeft(run, nowMs)
-    return undefined
-  }
-}
-
-/** A load that takes longer than expected takes a little longer still. */
-function loadSecondsLeft({ loadEndsMs, rates }: Run, nowMs: number): number {
-  return Math.max((loadEndsMs - nowMs) / 1_000, 0.2 * rates.loadS)
 }

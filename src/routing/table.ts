@@ -4,7 +4,6 @@ export const termNames = [
   'load',
   'prefill',
   'decode',
-  'slowdown',
   'eviction',
   'congestion',
   'risk',
@@ -26,7 +25,7 @@ export interface Table {
   readonly because: string | undefined
   readonly endpoints: readonly string[]
   /** `termCount` numbers for each endpoint, one after another. Empty for pickers that know no seconds. */
-  readonly terms: Float64Array
+  readonly terms: readonly number[]
   readonly winner: string
   /** It was sent to a seat beyond the known ones. */
   readonly asTry: boolean

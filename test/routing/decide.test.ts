@@ -54,8 +54,11 @@ describe('a decision', () => {
   })
 
   it('keeps the last quick seats from batch work while people come, and not for ever', () => {
-    const machines = [{ ...fast, seats: 8 }, slow]
-    const scene = new Scene(machines)
+    // Nobody would call the other one quick: its seat is not among those that are kept.
+    const scene = new Scene([
+      { ...fast, seats: 8 },
+      { ...snail, tokenS: 0.5 },
+    ])
     scene.dispatcher.arrived('m:latest', 'interactive', scene.nowMs)
     for (let each = 0; each < 12; each++) scene.come({ priority: 'batch' })
     for (let round = 0; round < 3; round++) scene.walk()

@@ -69,7 +69,7 @@ export class Scene {
     }
     this.dispatcher.costs.learn({
       ...{ endpoint, weights: 'd', sizeBytes: undefined, size, endedMs: 0, tookMs: 0 },
-      ...{ firstTokenMs: undefined, loadMs: 0, ownLoad: false, streams: 1, cachedTokens: 0 },
+      ...{ firstTokenMs: undefined, loadMs: 0, streams: 1, cachedTokens: 0 },
       ...{ figures, pieces: 0, whole: true, asTry: false },
     })
   }

@@ -28,7 +28,6 @@ function answered(promptTokens: number, outputTokens: number): Sample {
     tookMs: totalNs / 1e6,
     firstTokenMs: undefined,
     loadMs: 0,
-    ownLoad: false,
     streams: 1,
     cachedTokens: 0,
     figures: { totalNs, loadNs: 0, promptTokens, promptNs, outputTokens, outputNs },

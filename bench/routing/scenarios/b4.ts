@@ -28,7 +28,7 @@ export const b4: Scenario = {
     'hash125',
     'clairvoyant',
   ],
-  ablations: ['ours-told', 'ours-noaffinity', 'ours-slow0'],
+  ablations: ['ours-told', 'ours-noaffinity'],
   inShort: ['sticky', 'maxconn', 'ours'],
   columns: [
     { title: 'cached %', figure: 'cachedShare', digits: 1, percent: true, better: 'higher' },

@@ -64,7 +64,7 @@ export class Costs {
   readonly #texts = new TextWeights()
   readonly #foreign = new Foreign()
   readonly #guard = new Guard()
-  readonly #usual = new Map<string, Usual>()
+  readonly #usual = new Recent<string, Usual>(modelsMax)
   readonly #scratch = blankRates()
   #prefillPrior: Prior | undefined
   #decodePrior: Prior | undefined
@@ -129,7 +129,7 @@ export class Costs {
 
   /** What is usual for this model. */
   usualOf(model: string): Readonly<Usual> {
-    return this.#usual.get(model) ?? usualAtFirst
+    return this.#usual.peek(model) ?? usualAtFirst
   }
 
   /** Seconds of others' work at an endpoint. */
@@ -221,8 +221,6 @@ export class Costs {
     if (!usual) {
       usual = { ...usualAtFirst }
       this.#usual.set(model, usual)
-      if (this.#usual.size > modelsMax)
-        this.#usual.delete(this.#usual.keys().next().value as string)
     }
     usual.prompt += share * (promptTokens - usual.prompt)
     usual.out += share * (outTokens - usual.out)

@@ -32,8 +32,6 @@ export interface Sample extends ServedBy {
   readonly firstTokenMs: number | undefined
   /** What a load of ours before it took; 0: the model was there. */
   readonly loadMs: number
-  /** That load was made for it, and waited for no other one. */
-  readonly ownLoad: boolean
   /** Streams at that endpoint while it ran, itself among them, averaged over time; 1 or more. */
   readonly streams: number
   /** Tokens of the prompt that were expected to be in the cache there. */

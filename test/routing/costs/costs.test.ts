@@ -27,7 +27,6 @@ function sampleOf(told: Told = {}): Sample {
     tookMs: totalNs / 1e6,
     firstTokenMs: promptNs / 1e6,
     loadMs: 0,
-    ownLoad: false,
     streams: 1,
     cachedTokens: 0,
     figures: { totalNs, loadNs: 0, promptTokens: prompt, promptNs, outputTokens: out, outputNs },
