@@ -133,7 +133,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
         supervisor,
         looks,
         clock,
-        drainMs: () => settings.timeouts.drainMs,
+        drainMs: () => house.settings.timeouts.drainMs,
         resident: () => endpoint().inMemory.keys(),
         look: () => house.refresh(endpoint()),
         say,
@@ -212,7 +212,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       if (joiner) {
         permit().close()
         await joiner.leave()
-        await Promise.race([permit().whenIdle(), sleep(clock, settings.timeouts.drainMs)])
+        await Promise.race([permit().whenIdle(), sleep(clock, app.settings.timeouts.drainMs)])
       }
       await app.stop({ idleMs })
       await joiner?.stop()

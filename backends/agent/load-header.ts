@@ -1,4 +1,5 @@
 import type { ClientSide } from '../../src/proxy/client-side.ts'
+import { PassingClient } from '../../src/proxy/passing-client.ts'
 
 /** What the head `X-Chasqui-Load` says. */
 export interface HeadLoad {
@@ -17,57 +18,24 @@ export function loadHeader({ free, queue, active, hidden }: HeadLoad): string {
 }
 
 /** The proxy's end of an exchange: every head that goes there says how things are at that moment. Bodies stay as they are. */
-export class LoadTellingClient implements ClientSide {
-  readonly #client: ClientSide
+export class LoadTellingClient extends PassingClient {
   readonly #load: () => HeadLoad
 
   constructor(client: ClientSide, load: () => HeadLoad) {
-    this.#client = client
+    super(client)
     this.#load = load
   }
 
-  get left(): boolean {
-    return this.#client.left
+  override head(status: number, rawHeaders: readonly string[]): void {
+    super.head(status, this.#told(rawHeaders))
   }
 
-  get started(): boolean {
-    return this.#client.started
+  override answer(status: number, rawHeaders: readonly string[], body: Uint8Array): void {
+    super.answer(status, this.#told(rawHeaders), body)
   }
 
-  get bytesOut(): number {
-    return this.#client.bytesOut
-  }
-
-  onLeft(act: () => void): void {
-    this.#client.onLeft(act)
-  }
-
-  head(status: number, rawHeaders: readonly string[]): void {
-    this.#client.head(status, this.#told(rawHeaders))
-  }
-
-  write(bytes: Uint8Array): boolean {
-    return this.#client.write(bytes)
-  }
-
-  onDrain(act: () => void): void {
-    this.#client.onDrain(act)
-  }
-
-  end(bytes?: Uint8Array): void {
-    this.#client.end(bytes)
-  }
-
-  answer(status: number, rawHeaders: readonly string[], body: Uint8Array): void {
-    this.#client.answer(status, this.#told(rawHeaders), body)
-  }
-
-  answerEarly(status: number, rawHeaders: readonly string[], body: Uint8Array): void {
-    this.#client.answerEarly(status, this.#told(rawHeaders), body)
-  }
-
-  cut(): void {
-    this.#client.cut()
+  override answerEarly(status: number, rawHeaders: readonly string[], body: Uint8Array): void {
+    super.answerEarly(status, this.#told(rawHeaders), body)
   }
 
   #told(rawHeaders: readonly string[]): readonly string[] {

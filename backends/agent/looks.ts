@@ -36,16 +36,19 @@ export class Looks {
     })
   }
 
-  /** What is in memory; as last seen when nobody answers. */
+  /** What is in memory; as last seen when nobody answers, or nobody who knows. */
   async resident(): Promise<readonly ResidentReport[]> {
-    const answer = await this.#client.ps().catch(() => undefined)
-    if (answer)
-      this.#resident = answer.models.slice(0, modelsMax).map((model) => ({
+    try {
+      const { models } = await this.#client.ps()
+      this.#resident = models.slice(0, modelsMax).map((model) => ({
         model: canonicalName(model.model ?? model.name),
         bytes: model.size,
         vram_bytes: model.size_vram,
         context: (model as { context_length?: number }).context_length ?? null,
       }))
+    } catch {
+      // Nobody answers, or not as an Ollama does.
+    }
     return this.#resident
   }
 
@@ -75,14 +78,17 @@ export class Looks {
   }
 
   async #list(): Promise<void> {
-    const answer = await this.#client.list().catch(() => undefined)
-    if (!answer) return
+    try {
+      const { models } = await this.#client.list()
+      this.#digests = new Map(
+        models
+          .slice(0, modelsMax)
+          .map((model) => [canonicalName(model.model ?? model.name), model.digest] as const),
+      )
+    } catch {
+      return // asked again with the next report
+    }
     this.#listedMs = this.#nowMs()
-    this.#digests = new Map(
-      answer.models
-        .slice(0, modelsMax)
-        .map((model) => [canonicalName(model.model ?? model.name), model.digest] as const),
-    )
     const digests = new Set(this.#digests.values())
     for (const digest of this.#said.keys()) if (!digests.has(digest)) this.#said.delete(digest)
     for (const [model, digest] of this.#digests) {

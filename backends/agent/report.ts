@@ -45,7 +45,7 @@ export function reportOf(parts: ReportParts): LoadReport {
     managed: parts.managed,
     ollama_version: endpoint.version ?? null,
   }
-  if (JSON.stringify(whole).length <= reportBytesMax) return whole
+  if (Buffer.byteLength(JSON.stringify(whole)) <= reportBytesMax) return whole
   const absent = { ...whole.absent, capabilities: 'there are too many models to tell of each' }
   return { ...whole, capabilities: {}, absent }
 }

@@ -4,9 +4,9 @@ import type { Supervisor } from './manage/supervisor.ts'
 import type { Permit } from './permit.ts'
 
 export interface RestartDoors {
-  readonly permit: Permit
-  readonly supervisor: Supervisor
-  readonly looks: Looks
+  readonly permit: Pick<Permit, 'hold' | 'goOn' | 'whenIdle'>
+  readonly supervisor: Pick<Supervisor, 'restart'>
+  readonly looks: Pick<Looks, 'preload'>
   readonly clock: Clock
   /** What still runs then is cut. */
   readonly drainMs: () => number
@@ -29,14 +29,17 @@ export class Restarts {
   begin(): void {
     if (this.#underWay) return
     this.#underWay = true
-    void this.#restart().finally(() => {
+    const restarted = this.#restart().finally(() => {
       this.#underWay = false
       this.#doors.permit.goOn()
     })
+    // A load takes as long as it takes, or for ever: the next order does not wait for it.
+    void restarted.then((models) => this.#doors.looks.preload(models))
   }
 
-  async #restart(): Promise<void> {
-    const { permit, supervisor, looks, clock, drainMs, resident, look, say } = this.#doors
+  /** The models that were in memory and can be loaded again. */
+  async #restart(): Promise<readonly string[]> {
+    const { permit, supervisor, clock, drainMs, resident, look, say } = this.#doors
     say('restarts its Ollama; what runs there ends first')
     permit.hold()
     const before = [...resident()]
@@ -44,7 +47,6 @@ export class Restarts {
     const answers = await supervisor.restart()
     await look()
     say(answers ? 'has restarted its Ollama' : 'has restarted its Ollama, which does not answer')
-    permit.goOn()
-    if (answers) await looks.preload(before)
+    return answers ? before : []
   }
 }

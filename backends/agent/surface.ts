@@ -85,7 +85,7 @@ export class AgentSurface implements Beside {
     const { peerAddress } = call.request
     const isHere = peerAddress !== undefined && isLoopback(peerAddress)
     if (!isHere) this.#believed(call, [this.#doors.standing.session, this.#doors.standing.key])
-    sendJson(call.client, 200, await this.#doors.report())
+    sendJson(call.client, 200, JSON.stringify(await this.#doors.report()))
   }
 
   async #hello(call: Call): Promise<void> {
@@ -157,7 +157,7 @@ export class AgentSurface implements Beside {
       nowMs: this.#doors.wallMs(),
       nonce,
     })
-    sendJson(client, status, words, ['X-Chasqui-Signed', signed])
+    sendJson(client, status, body, ['X-Chasqui-Signed', signed])
   }
 }
 
@@ -193,10 +193,10 @@ function objectIn(body: Buffer): Readonly<Record<string, unknown>> {
 function sendJson(
   client: ClientSide,
   status: number,
-  words: object,
+  text: string,
   more: readonly string[] = [],
 ): void {
-  const body = Buffer.from(JSON.stringify(words))
+  const body = Buffer.from(text)
   const length = String(body.length)
   client.answer(
     status,

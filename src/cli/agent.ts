@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import type { Agent, JoinOptions } from '../../backends/agent/agent.ts'
 import { readListenAddress } from '../config/listen-address.ts'
 import { type LoadedSettings, loadSettings } from '../config/load.ts'
+import { maskUrl } from '../config/mask.ts'
 import { ConfigError } from '../config/problem.ts'
 import type { Settings } from '../core/settings.ts'
 import { isLoopbackHost } from './banner.ts'
@@ -111,7 +112,9 @@ function joinOf(flags: AgentFlags, settings: Settings): JoinOptions | undefined 
   }
   const origin = originOf(join)
   if (origin === undefined)
-    return wrong(`--join needs the URL of the proxy, such as http://PROXY:11435, not "${join}"`)
+    return wrong(
+      `--join needs the URL of the proxy, such as http://PROXY:11435, not "${maskUrl(join)}"`,
+    )
   if (advertise !== undefined && originOf(advertise)?.startsWith('http:') !== true)
     return wrong('--advertise needs a URL such as http://192.168.1.20:11436')
   const token = flags.token ?? settings.join.token

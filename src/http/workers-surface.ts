@@ -3,7 +3,7 @@ import { Failure } from '../core/failure.ts'
 import type { HttpDoors } from './doors.ts'
 import { requireAdmin } from './problems.ts'
 import { stateOf } from './status.ts'
-import { workers } from './workers.ts'
+import { memberAt, workers } from './workers.ts'
 
 interface Named {
   readonly Params: { readonly id: string }
@@ -31,7 +31,7 @@ export async function workersSurface(fastify: FastifyInstance, doors: HttpDoors)
       pool.setEnabled(endpoint, enabled)
       if (enabled) void doors.manager.payDebts(endpoint)
       // What holds here holds whether its agent hears of it or not; its next heartbeat tells it.
-      const agent = await members.tell(endpoint.name, verb)
+      const agent = memberAt(endpoint, members) && (await members.tell(endpoint.name, verb))
       return {
         name: endpoint.name,
         ...stateOf(endpoint),
@@ -53,7 +53,9 @@ export async function workersSurface(fastify: FastifyInstance, doors: HttpDoors)
   fastify.post<Named>('/api/workers/:id/restart', async (request, reply) => {
     requireAdmin(request, doors)
     const { id } = request.params
-    if (!members.get(id)) endpointOf(id, doors)
+    const endpoint = members.get(id) ? pool.endpoint(id) : endpointOf(id, doors)
+    if (endpoint && !memberAt(endpoint, members))
+      throw new Failure('not_managed', `"${id}" has no agent that could restart it`)
     await members.restart(id)
     reply.code(202)
     return { name: id, state: 'restarting' }

@@ -115,7 +115,10 @@ function waitingWorker(member: Member): Worker {
 }
 
 /** A backend of the configuration may have taken the name of a member. */
-function memberAt({ name, backend }: Endpoint, members: Doors['members']): Member | undefined {
+export function memberAt(
+  { name, backend }: Endpoint,
+  members: Doors['members'],
+): Member | undefined {
   const member = members.get(name)
   return member?.origin === backend.origin ? member : undefined
 }

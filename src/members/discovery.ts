@@ -1,4 +1,5 @@
 import { promises as dns } from 'node:dns'
+import PQueue from 'p-queue'
 import { derived } from '../config/backend-name.ts'
 import type { Backend } from '../core/backend.ts'
 import type { Clock } from '../core/clock.ts'
@@ -14,6 +15,11 @@ import type { Arrival } from './member.ts'
 import type { Resolve } from './place.ts'
 import { scan, versionAt } from './scan.ts'
 
+/** Announcements that are looked into at the same time, a second each at most. */
+const asksAtOnce = 32
+/** As many as mDNS keeps; who announces more at once plays with names. */
+const asksWaitingMax = 1_000
+
 export interface DiscoveryDoors {
   readonly clock: Clock
   readonly env: Readonly<Record<string, string | undefined>>
@@ -23,6 +29,8 @@ export interface DiscoveryDoors {
   readonly resolveSrv?: ResolveSrv | undefined
   readonly browse?: Browse | undefined
   readonly isOwn: (address: string, port: number) => boolean
+  /** Nothing that is there could become a backend. */
+  readonly isBarred: (address: string, port: number) => boolean
   /** Somebody was found of whom the operator has said nothing. */
   readonly found: (server: Omit<Arrival, 'labels' | 'agent'>, accept: boolean) => void
   readonly lost: (origin: string) => void
@@ -39,6 +47,8 @@ export class Discovery implements Source, Disposable {
   readonly #names: DnsNames
   readonly #folder: Folder
   #settings: DiscoverSettings | undefined
+  /** Servers that announced themselves and are asked whether they are there. */
+  readonly #asks = new PQueue({ concurrency: asksAtOnce })
   #scan: Disposable | undefined
   #mdns: { wanted: boolean; browsing: Promise<Disposable | undefined> } | undefined
 
@@ -99,7 +109,7 @@ export class Discovery implements Source, Disposable {
     const failed = (why: string) =>
       this.#doors.noticed('discover.mdns hears nothing any more', { why })
     const browsing = begin({
-      found: (server) => void this.#announced(server),
+      found: (server) => this.#announced(server),
       gone: ({ address, port }) => this.#doors.lost(originOf(address, port)),
       failed,
     }).catch((error: unknown) => {
@@ -109,11 +119,18 @@ export class Discovery implements Source, Disposable {
     this.#mdns = { wanted, browsing }
   }
 
-  /** An announcement is anybody's word: it counts when an Ollama answers there. */
-  async #announced({ address, port }: Announced): Promise<void> {
-    const origin = originOf(address, port)
-    const version = await versionAt(origin, this.#doors.call)
-    if (version !== undefined && this.#settings?.mdns) this.#found(origin, 'mdns', version)
+  /**
+   * An announcement is anybody's word: it counts when an Ollama answers there, and makes us call nobody whom we would
+   * not let in.
+   */
+  #announced({ address, port }: Announced): void {
+    if (this.#doors.isBarred(address, port) || this.#asks.size >= asksWaitingMax) return
+    void this.#asks.add(async () => {
+      if (!this.#settings?.mdns) return
+      const origin = originOf(address, port)
+      const version = await versionAt(origin, this.#doors.call)
+      if (version !== undefined && this.#settings?.mdns) this.#found(origin, 'mdns', version)
+    })
   }
 
   #found(origin: string, how: 'mdns' | 'scan', version: string): void {

@@ -37,7 +37,6 @@ export interface JoinDoors extends CallDoors {
 export interface Joined {
   readonly arrival: Arrival
   readonly state: Extract<MemberState, 'accepted' | 'pending'>
-  readonly address: string
   readonly key: Buffer
   /** Of the call, which the answer repeats. */
   readonly nonce: string
@@ -88,7 +87,6 @@ export async function join(call: SignedCall, doors: JoinDoors): Promise<Joined> 
       agent,
     },
     state,
-    address: place.address,
     key,
     nonce,
     proxyNonce: greeted.proxyNonce,

@@ -3,7 +3,7 @@ import { Failure } from '../core/failure.ts'
 import { readLoadReport } from '../core/load-report.ts'
 import { addressList } from '../guard/address.ts'
 import { sign, skewMsMaxDefault, verify } from '../guard/signing.ts'
-import { barOfAddress, plainAddress } from './addresses.ts'
+import { barOfAddress } from './addresses.ts'
 import { type CallDoors, type Told, tellAgent } from './calls.ts'
 import type { Source } from './fleet.ts'
 import { join, type SignedCall, sayForged } from './join.ts'
@@ -136,17 +136,20 @@ export class Members implements Source, Disposable {
     return this.#signed({ state: 'leaving' }, { key, path: call.path, nonce })
   }
 
+  /** Nobody there may become a member, so what strangers say of it is not even looked into. */
+  isBarred(address: string, port: number): boolean {
+    const { settings, ownAddresses, ownPort } = this.#doors
+    const isAllowed = addressList(settings.join.allowAddresses)
+    const rules = { isAllowed, ownAddresses: ownAddresses(), ownPort: ownPort() }
+    return barOfAddress(address, port, rules) !== undefined
+  }
+
   /** By mDNS or a scan. Whether it serves is for a person to say, unless the operator has said it for all. */
   found({ name, origin, how, version }: Omit<Arrival, 'labels' | 'agent'>, accept: boolean): void {
-    const { settings, others, memory, ownAddresses, ownPort, observer } = this.#doors
+    const { settings, others, memory, observer } = this.#doors
     const url = new URL(origin)
-    const address = plainAddress(url.hostname.replace(/^\[|\]$/g, ''))
-    const rules = {
-      isAllowed: addressList(settings.join.allowAddresses),
-      ownAddresses: ownAddresses(),
-      ownPort: ownPort(),
-    }
-    if (address === undefined || barOfAddress(address, Number(url.port) || 80, rules)) return
+    const host = url.hostname.replace(/^\[|\]$/g, '')
+    if (this.isBarred(host, Number(url.port) || 80)) return
     const { membersMax } = settings.join
     const bar = barToJoin(
       { name, instance: '', origin },
@@ -245,11 +248,13 @@ export class Members implements Source, Disposable {
     this.#doors.observer.noticed('somebody could not join', { from: peer, code, why: message })
   }
 
-  /** The operator's word stays the operator's. */
+  /** The operator's word stays the operator's, for the address that it was said of. */
   #remember(member: Member): void {
     const { memory } = this.#doors
-    const isWord = memory.get(member.name)?.answer === 'accepted'
-    memory.remember(knownAs(member, isWord ? 'accepted' : 'allowed'))
+    const before = memory.get(member.name)
+    const known = knownAs(member, 'allowed')
+    const isWord = before?.answer === 'accepted' && before.address === known.address
+    memory.remember(isWord ? { ...known, answer: 'accepted' } : known)
   }
 
   /** A call within a session, believed; throws what the caller hears. */

@@ -14,6 +14,7 @@ import type { Discovery } from './discovery.ts'
 import type { ResolveSrv } from './dns-names.ts'
 import { fleetOf, type Source } from './fleet.ts'
 import type { Browse } from './mdns.ts'
+import type { Member } from './member.ts'
 import { Members } from './members.ts'
 import type { Service } from './members-doors.ts'
 import { Memory } from './memory.ts'
@@ -67,7 +68,7 @@ export class Membership implements Disposable {
       nonce: () => randomBytes(16).toString('hex'),
       ownAddresses,
       others: () => fleetOf(this.#operatorsWords(), () => {}),
-      service: serviceOf(doors),
+      service: serviceOf(doors, (name) => this.members.get(name)),
     })
   }
 
@@ -131,6 +132,7 @@ export class Membership implements Disposable {
       resolve: this.#resolve,
       isOwn: (address, port) =>
         isOwnListener(address, port, { ownAddresses: ownAddresses(), ownPort: ownPort() }),
+      isBarred: (address, port) => this.members.isBarred(address, port),
       found: (server, accept) => this.members.found(server, accept),
       lost: (origin) => this.members.lost(origin),
       changed,
@@ -145,26 +147,36 @@ export class Membership implements Disposable {
   }
 }
 
-/** What is heard of a member, told to the endpoint of its name; it has none before it is accepted. */
-function serviceOf({ pool, prober }: Pick<MembershipDoors, 'pool' | 'prober'>): Service {
+/**
+ * What is heard of a member, told to its endpoint. It has none before it is accepted, and while a backend of the
+ * configuration has its name.
+ */
+function serviceOf(
+  { pool, prober }: Pick<MembershipDoors, 'pool' | 'prober'>,
+  member: (name: string) => Pick<Member, 'origin'> | undefined,
+): Service {
+  const endpointOf = (name: string) => {
+    const endpoint = pool.endpoint(name)
+    return endpoint?.backend.origin === member(name)?.origin ? endpoint : undefined
+  }
   return {
     silent(name) {
-      const endpoint = pool.endpoint(name)
+      const endpoint = endpointOf(name)
       if (endpoint) prober.silent(endpoint)
     },
     back(name, anew) {
-      const endpoint = pool.endpoint(name)
+      const endpoint = endpointOf(name)
       if (endpoint) void prober.back(endpoint, anew)
     },
     load(name, report) {
-      const endpoint = pool.endpoint(name)
+      const endpoint = endpointOf(name)
       if (!endpoint) return
       endpoint.learnLoad(report)
       // It has models that the last list did not have: an Ollama that came up after its agent, or a pull by hand.
       const isNew = (model: string) => !endpoint.onDisk.has(canonicalName(model))
       if (Object.keys(report.capabilities).some(isNew)) void prober.refresh(endpoint)
     },
-    isDrained: (name) => pool.endpoint(name)?.enabled === false,
+    isDrained: (name) => endpointOf(name)?.enabled === false,
     isBusy: (name) => [...pool.leaving].some((endpoint) => endpoint.name === name),
   }
 }

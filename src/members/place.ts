@@ -1,4 +1,5 @@
 import type { LookupAddress } from 'node:dns'
+import { maskUrl } from '../config/mask.ts'
 import { type AddressRules, barOfAddress, originOf, plainAddress } from './addresses.ts'
 import type { Refusal } from './register.ts'
 
@@ -22,7 +23,8 @@ export async function placeOf(
 ): Promise<Place | Refusal> {
   if (given.url === undefined) return firstGood([given.peer], given.port, rules, given.peer)
   const url = URL.canParse(given.url) ? new URL(given.url) : undefined
-  if (url?.protocol !== 'http:') return refused(`"${given.url}" is no URL that starts with http://`)
+  if (url?.protocol !== 'http:')
+    return refused(`"${maskUrl(given.url)}" is no URL that starts with http://`)
   if (
     url.username !== '' ||
     url.password !== '' ||

@@ -1,12 +1,12 @@
 import type { ClientSide } from './client-side.ts'
+import { PassingClient } from './passing-client.ts'
 
 /**
  * The client's side of an exchange that used an alias: in what passes, the model is called as the client called it.
  * Quotes inside texts are written as escapes, so what looks like the field is one; only the first of each line counts,
  * where Ollama writes the answer's own.
  */
-export class EchoingClient implements ClientSide {
-  readonly #client: ClientSide
+export class EchoingClient extends PassingClient {
   readonly #key: string
   readonly #said: Buffer
   readonly #asked: Buffer
@@ -19,66 +19,38 @@ export class EchoingClient implements ClientSide {
     client: ClientSide,
     { key, said, asked }: { readonly key: string; readonly said: string; readonly asked: string },
   ) {
-    this.#client = client
+    super(client)
     this.#key = JSON.stringify(key)
     this.#said = Buffer.from(JSON.stringify(said))
     this.#asked = Buffer.from(JSON.stringify(asked))
   }
 
-  get left(): boolean {
-    return this.#client.left
-  }
-
-  get started(): boolean {
-    return this.#client.started
-  }
-
-  get bytesOut(): number {
-    return this.#client.bytesOut
-  }
-
-  onLeft(act: () => void): void {
-    this.#client.onLeft(act)
-  }
-
-  onDrain(act: () => void): void {
-    this.#client.onDrain(act)
-  }
-
-  head(status: number, rawHeaders: readonly string[]): void {
+  override head(status: number, rawHeaders: readonly string[]): void {
     this.#head = { status, rawHeaders }
   }
 
-  write(bytes: Uint8Array): boolean {
+  override write(bytes: Uint8Array): boolean {
     if (this.#head) {
       this.#passes = lengthAt(this.#head.rawHeaders) >= 0
-      this.#client.head(this.#head.status, this.#head.rawHeaders)
+      super.head(this.#head.status, this.#head.rawHeaders)
       this.#head = undefined
     }
-    return this.#client.write(this.#passes ? bytes : this.#renamed(bytes))
+    return super.write(this.#passes ? bytes : this.#renamed(bytes))
   }
 
-  end(bytes?: Uint8Array): void {
+  override end(bytes?: Uint8Array): void {
     const renamed = bytes && !this.#passes ? this.#renamed(bytes) : bytes
     if (this.#head) {
       const longer = (renamed?.length ?? 0) - (bytes?.length ?? 0)
-      this.#client.head(this.#head.status, lengthened(this.#head.rawHeaders, longer))
+      super.head(this.#head.status, lengthened(this.#head.rawHeaders, longer))
       this.#head = undefined
     }
-    this.#client.end(renamed)
+    super.end(renamed)
   }
 
-  answer(status: number, rawHeaders: readonly string[], body: Uint8Array): void {
+  override answer(status: number, rawHeaders: readonly string[], body: Uint8Array): void {
     const renamed = this.#renamed(body)
-    this.#client.answer(status, lengthened(rawHeaders, renamed.length - body.length), renamed)
-  }
-
-  answerEarly(status: number, rawHeaders: readonly string[], body: Uint8Array): void {
-    this.#client.answerEarly(status, rawHeaders, body)
-  }
-
-  cut(): void {
-    this.#client.cut()
+    super.answer(status, lengthened(rawHeaders, renamed.length - body.length), renamed)
   }
 
   #renamed(given: Uint8Array): Uint8Array {

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { startChild } from '../../backends/agent/manage/child.ts'
+import { isThere } from '../help/is-there.ts'
 import { scratchFolder } from '../help/scratch.ts'
 import { until } from '../help/until.ts'
 
@@ -15,15 +16,6 @@ function serverWithRunner(folder: string, ignoring: string) {
   })
   const runner = async () => Number(await readFile(note, 'utf8').catch(() => '0'))
   return { program, runner }
-}
-
-function isThere(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }
 
 describe('a program that the agent has started', () => {

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { joinKey } from '../../src/guard/signing.ts'
 import { startFakeProxy } from '../agent/help.ts'
+import { isThere } from '../help/is-there.ts'
 import { openCall, wholeCall } from '../help/open-call.ts'
 import { freePort } from '../help/ports.ts'
 import { startProcess } from '../help/processes.ts'
@@ -38,15 +39,6 @@ exec '${process.execPath}' '${join(home, 'src/main.mjs')}' simulate --port "\${O
           })
       : []
   return { program, starts }
-}
-
-function isThere(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }
 
 describe('an agent that manages its Ollama', () => {

@@ -27,7 +27,19 @@ describe('a reload', () => {
     const taken = `backends: [{name: walnut, url: "${late.simulator.url}"}]`
     it.write(config('queue: {max: 7}\n').replace('backends: []', taken))
     await until(async () => (await statusOf(it.url)).backends[0]?.url === late.simulator.url)
+    // What the member says of itself was taken for the backend that has the name now, and orders went to the member.
     expect((await agent.heartbeat(it.url)).status).toBe(200)
+    const worker = `${it.url}/api/workers/walnut`
+    expect((await (await fetch(worker)).json()) as object).toMatchObject({ load: null })
+    for (const verb of ['drain', 'resume']) {
+      const answer = await fetch(`${worker}/${verb}`, { method: 'POST' })
+      expect([answer.status, (await answer.json()) as object]).toEqual([
+        200,
+        expect.not.objectContaining({ agent: expect.anything() }),
+      ])
+    }
+    expect((await fetch(`${worker}/restart`, { method: 'POST' })).status).toBe(409)
+    expect(agent.heard.map(({ path }) => path)).not.toContain('/agent/drain')
     it.write(config('queue: {max: 8}\n'))
     await until(async () =>
       (await statusOf(it.url)).backends.some(({ url }) => url.endsWith(`:${agent.port}`)),

@@ -40,6 +40,7 @@ function looking(answering: (origin: string) => boolean) {
       return { [Symbol.dispose]: () => void browsing.ended++ }
     },
     isOwn: () => false,
+    isBarred: (address) => address.startsWith('169.254.'),
     found: ({ name, how }, accept) => found.push(`${name} ${how}${accept ? ' accepted' : ''}`),
     lost: (origin) => lost.push(origin),
     changed() {},
@@ -79,6 +80,31 @@ describe('looking for servers', () => {
     expect(said).toEqual([{ why: 'no network' }])
     await discovery.reconfigure(off)
     await until(() => browsing.ended === 1)
+  })
+})
+
+describe('announcements', () => {
+  // Anybody on the network could make the proxy send a request to any address, that of a cloud's metadata among them:
+  // whether a server may be called was judged after it had been.
+  it('make nobody call whom we would not let in', async () => {
+    const { found, asked, browsing, discovery } = looking(() => true)
+    await discovery.reconfigure({ ...off, mdns: true })
+    await until(() => browsing.told !== undefined)
+    browsing.told?.found({ address: '169.254.169.254', port: 80 })
+    browsing.told?.found({ address: '10.0.0.7', port: 1 })
+    await until(() => found.length > 0)
+    expect(asked).toEqual(['http://10.0.0.7:1'])
+    discovery[Symbol.dispose]()
+  })
+
+  it('of very many servers are looked into a few at a time, up to an end', async () => {
+    const { asked, browsing, discovery } = looking(() => false)
+    await discovery.reconfigure({ ...off, mdns: true })
+    await until(() => browsing.told !== undefined)
+    for (let port = 1; port <= 3_000; port++) browsing.told?.found({ address: '10.0.0.7', port })
+    expect(asked.length).toBeLessThanOrEqual(32)
+    await until(() => asked.length === 1_032)
+    discovery[Symbol.dispose]()
   })
 })
 

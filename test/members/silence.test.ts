@@ -93,10 +93,11 @@ function community(
     told,
     turned,
     noticed,
-    join: () =>
-      members.join(
-        signed('/api/workers', { name: 'ash', port: 7, instance: 'one', nonce: own }, key),
-      ),
+    join: (peer = '10.0.0.1') =>
+      members.join({
+        ...signed('/api/workers', { name: 'ash', port: 7, instance: 'one', nonce: own }, key),
+        peer,
+      }),
     beat: () => {
       const words = { sequence: ++sequence, load: report }
       const session = sessionKey(key, own, proxyNonce)
@@ -217,6 +218,27 @@ describe('an agent', () => {
     await lonely.members.recall()
     lonely.clock.pass(11_000)
     expect([lonely.state(), lonely.told]).toEqual(['gone', ['ash silent']])
+  })
+})
+
+describe("the operator's yes", () => {
+  // What the operator had accepted at one address held for every other at which a rule let the name in, and went on
+  // there when the rule was gone.
+  it('is for the address that it was said of', async () => {
+    using folder = scratchFolder()
+    const it = community(folder.path)
+    await it.join()
+    it.members.accept('ash')
+    await it.join()
+    const answerAt = async (address: string) => {
+      const memory = new Memory(folder.path, () => {})
+      await memory.read()
+      const known = memory.get('ash')
+      return known?.address === address ? known.answer : undefined
+    }
+    await expect.poll(() => answerAt('10.0.0.1')).toBe('accepted')
+    await it.join('10.0.0.9')
+    await expect.poll(() => answerAt('10.0.0.9')).toBe('allowed')
   })
 })
 
