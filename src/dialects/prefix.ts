@@ -22,35 +22,19 @@ const partOf: Partial<Record<ScanKey, keyof PrefixParts>> = {
  * is the same however the body is cut into chunks.
  */
 export class PrefixHasher {
-  #tools: PartHasher | undefined
-  #system: PartHasher | undefined
-  #context: PartHasher | undefined
-  #text: PartHasher | undefined
+  readonly #parts: Partial<Record<keyof PrefixParts, PartHasher>> = {}
   #now: PartHasher | undefined
 
   /** An outer key was read; true: what follows is part of the prompt. */
   begin(key: ScanKey | undefined): boolean {
-    switch (key === undefined ? undefined : partOf[key]) {
-      case 'tools':
-        this.#tools ??= new PartHasher()
-        this.#now = this.#tools
-        return true
-      case 'system':
-        this.#system ??= new PartHasher()
-        this.#now = this.#system
-        return true
-      case 'context':
-        this.#context ??= new PartHasher()
-        this.#now = this.#context
-        return true
-      case 'text':
-        this.#text ??= new PartHasher()
-        this.#now = this.#text
-        return true
-      default:
-        this.#now = undefined
-        return false
+    const part = key === undefined ? undefined : partOf[key]
+    if (part === undefined) {
+      this.#now = undefined
+      return false
     }
+    this.#parts[part] ??= new PartHasher()
+    this.#now = this.#parts[part]
+    return true
   }
 
   /** Bytes of a string or a number. */
@@ -80,13 +64,8 @@ export class PrefixHasher {
 
   /** Undefined: nothing of it makes a prompt. */
   parts(): PrefixParts | undefined {
-    if (!this.#text && !this.#system && !this.#context) return undefined
-    return {
-      tools: this.#tools,
-      system: this.#system,
-      context: this.#context,
-      text: this.#text,
-    }
+    const { tools, system, context, text } = this.#parts
+    return text || system || context ? { tools, system, context, text } : undefined
   }
 }
 

@@ -324,10 +324,11 @@ export class BodyScanner {
     if (this.#hashing) this.#prefix?.end()
     this.#hashing = false
     const before = this.#values.get(key)
-    const place = { from: this.#valueFrom, to: this.#before + next }
+    const from = this.#valueFrom
+    const to = this.#before + next
     if (this.#kind === 'null') {
       const nothing = { kind: 'null', empty: true, text: undefined, tooLong: false } as const
-      this.#values.set(key, { ...(before ?? { ...nothing, ...place }), thenNull: true })
+      this.#values.set(key, { ...(before ?? { ...nothing, from, to }), thenNull: true })
       return
     }
     if (marks.textOnly.has(key) && this.#kind !== 'string') {
@@ -340,8 +341,8 @@ export class BodyScanner {
       text,
       tooLong: wanted && text === undefined,
       thenNull: false,
-      from: place.from,
-      to: place.to,
+      from,
+      to,
     })
   }
 

@@ -191,7 +191,7 @@ export class Exchange implements Rostered, Progress {
       cloud: ask.name.cloud,
       capabilities: ask.needs,
       labels,
-      promptTokens: ask.runner['num_ctx'] ? 0 : Math.ceil(ask.textBytes / bytesPerToken),
+      promptTokens: hasOnePrompt(ask) ? Math.ceil(ask.textBytes / bytesPerToken) : 0,
       digest,
       seat: ask.purpose === 'infer' && !ask.name.cloud && takesSeat.has(ask.op),
       work: work === '' ? ask.op : work,
@@ -259,6 +259,9 @@ class Ender implements Disposable {
 }
 
 const nobody: ReadonlySet<string> = new Set()
+
+/** Whether a context must hold all of its text. Each input to embed stands alone; a request that sets one has it. */
+const hasOnePrompt = ({ op, runner }: Ask) => op !== 'embed' && !runner['num_ctx']
 
 /** Everything else is answered beside a running model, or before there is one. */
 const takesSeat: ReadonlySet<string> = new Set([

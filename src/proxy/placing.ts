@@ -1,3 +1,4 @@
+import type { Ask } from '../core/ask.ts'
 import type { Clock } from '../core/clock.ts'
 import { Failure } from '../core/failure.ts'
 import { readModelName } from '../core/model-name.ts'
@@ -17,7 +18,7 @@ import type { Exchange } from './exchange.ts'
 /** Bytes of text that make a token, for rules that speak of a prompt's size; English prose has a little over four. */
 const bytesPerToken = 4
 
-/** A server that took this long to find its runner has loaded it anew, and we did not: nothing is cached. */
+/** A server that took this long to find its runner has loaded it anew, and we did not: nothing was cached. */
 const loadNsMin = 1e9
 
 export interface PlacingDoors {
@@ -49,11 +50,13 @@ export class Placing {
     if (meant !== undefined) this.#answerAs(exchange, meant, 'alias')
     if (this.#book.isEmpty) return
     const first = this.#read(exchange)
+    exchange.rules = first
     const other = first.useModel
     const mayBeAnother = ask.purpose === 'infer' && ask.op !== 'show' && !exchange.asked.isPart
-    if (other !== undefined && mayBeAnother)
-      this.#answerAs(exchange, this.#names.meantBy(canonicalOf(other)) ?? other, 'rule')
-    exchange.rules = this.#read(exchange)
+    if (other !== undefined && mayBeAnother) {
+      this.#answerAs(exchange, this.#names.modelOf(other), 'rule')
+      exchange.rules = this.#read(exchange)
+    }
     const { priority } = first
     if (priority !== undefined && exchange.asked.priority === 'normal')
       exchange.asked = { ...exchange.asked, priority }
@@ -69,7 +72,7 @@ export class Placing {
     // Of the one that was wanted first: a stand-in has none of its own.
     if (before.substitute?.why === 'fallback') return false
     for (const other of this.#names.standInsFor(ask.name.canonical)) {
-      this.#answerAs(exchange, this.#names.meantBy(canonicalOf(other)) ?? other, 'fallback')
+      this.#answerAs(exchange, this.#names.modelOf(other), 'fallback')
       if (!this.#book.isEmpty) exchange.rules = this.#read(exchange)
       if (this.#isServed(exchange)) return true
       Object.assign(exchange, before)
@@ -88,29 +91,29 @@ export class Placing {
   /** That is how it went there. */
   ended(exchange: Exchange, endpoint: Endpoint, sending: Sending, outcome: Outcome): void {
     const { affinity, clock } = this.#doors
-    const { model } = sending.home
     const isNew = (exchange.figures?.loadNs ?? 0) > loadNsMin
-    if (isDeath(outcome) || isNew) affinity.forget(endpoint.name, model)
-    else if (outcome.kind === 'answered' || exchange.firstByteMs !== undefined)
-      affinity.read(sending, exchange.figures, clock.now())
+    if (isDeath(outcome)) return affinity.ended(sending)
+    const reading = isNew ? affinity.restarted(sending) : sending
+    if (outcome.kind === 'answered' || exchange.firstByteMs !== undefined)
+      affinity.read(reading, exchange.figures, clock.now())
     // What was cached is not counted by older servers, which would look like a prompt that was cut.
     if (outcome.kind === 'answered' && sending.expected.kind === 'nothing')
-      this.#learnContext(exchange, endpoint, model)
+      this.#learnContext(exchange, endpoint, sending.home.model)
   }
 
   /** Under this name there may be another machine from now on. */
   forget(endpoint: string): void {
     this.#doors.affinity.forgetEndpoint(endpoint)
-    this.#contexts.forget(endpoint)
   }
 
   /** Only where the server does not say it, and the request does not set it. */
   #learnContext({ asked, figures }: Exchange, endpoint: Endpoint, model: string): void {
-    const { textBytes, runner, needs } = asked.ask
-    if (!figures || runner['num_ctx'] !== undefined || needs.includes('vision')) return
+    const { textBytes, runner } = asked.ask
+    if (!figures || runner['num_ctx'] !== undefined || !isOneText(asked.ask)) return
     if (endpoint.contextTold(model) !== undefined) return
     const { promptTokens } = figures
-    const tokens = this.#contexts.learn({ endpoint: endpoint.name, model, textBytes, promptTokens })
+    const knownTokens = endpoint.contextLoaded(model)
+    const tokens = this.#contexts.learn({ model, textBytes, promptTokens, knownTokens })
     if (tokens !== undefined) endpoint.learnContext(model, tokens)
   }
 
@@ -158,7 +161,11 @@ export class Placing {
   }
 }
 
-const canonicalOf = (text: string) => readModelName(text)?.canonical ?? text
+/** Whether the tokens that a server counts are those of its text, and of one prompt. */
+function isOneText({ op, needs, prefix }: Ask): boolean {
+  const hasMore = needs.includes('vision') || needs.includes('audio') || needs.includes('tools')
+  return op !== 'embed' && !hasMore && prefix?.context === undefined
+}
 
 /** Whether it is known where its model stands; a request without a body has it in its path. */
 function canRename({ asked: { ask, body } }: Exchange): boolean {

@@ -9,7 +9,7 @@ export interface Need {
   readonly cloud: boolean
   readonly capabilities: readonly Capability[]
   readonly labels: readonly string[]
-  /** Tokens that the prompt is expected to have; 0 when the request sets its own num_ctx. */
+  /** Tokens that a context must hold at once; 0 for inputs to embed, and when the request sets its own num_ctx. */
   readonly promptTokens: number
   /** Where backends hold different weights under the name: the ones that serve. */
   readonly digest: string | undefined

@@ -73,9 +73,9 @@ export class Affinity {
   cachedTokens(endpoint: string, prompt: Prompt, nowMs: number): number {
     // Those of which only the name is known are for other proxies as well.
     if (this.#made === undefined && prompt.sessionHigh === 0) return 0
-    const found = this.#find(prompt, nowMs)
+    this.#look(prompt, nowMs)
     let best = 0
-    for (const holding of found) {
+    for (const holding of prompt.found) {
       if (holding.home.endpoint !== endpoint) continue
       const tokens = worth(holding, 'prefix', nowMs)
       if (tokens > best) best = tokens
@@ -117,6 +117,21 @@ export class Affinity {
     this.#version++
   }
 
+  /** Its runner ended under it. Others tell of the same end, and must not take what the next runner has read. */
+  ended({ home }: Sending): void {
+    if (this.#byId.get(home.id) === home) this.forget(home.endpoint, home.model)
+  }
+
+  /** The runner that read it had just begun: what was there before is gone, and this one counts for the new one. */
+  restarted(sending: Sending): Sending {
+    this.ended(sending)
+    const { endpoint, model } = sending.home
+    const home = this.#homes.get(keyOf(endpoint, model))
+    if (!home) return sending
+    home.readTokens += sending.prompt.bytes / bytesPerToken
+    return { ...sending, home, expected: nothingExpected }
+  }
+
   /** The model was unloaded there, or its runner began anew: nothing is cached. */
   forget(endpoint: string, model: string): void {
     const home = this.#homes.get(keyOf(endpoint, model))
@@ -133,20 +148,17 @@ export class Affinity {
     for (const home of [...this.#homes.values()]) if (home.endpoint === endpoint) this.#drop(home)
   }
 
-  #find(prompt: Prompt, nowMs: number): readonly Holding[] {
-    const { found } = prompt
-    const isFresh =
-      prompt.foundInVersion === this.#version || nowMs - prompt.foundAtMs < lookAgainMs
-    if (found !== undefined && isFresh) return found
+  /** Notes at the prompt who holds how much of it, and of its session. */
+  #look(prompt: Prompt, nowMs: number): void {
+    if (prompt.foundInVersion === this.#version || nowMs - prompt.foundAtMs < lookAgainMs) return
     prompt.foundInVersion = this.#version
     prompt.foundAtMs = nowMs
-    prompt.found = this.#look(prompt)
-    return prompt.found
+    prompt.found = this.#holdersOf(prompt)
+    prompt.foundOfSession = this.#holdersOfSession(prompt)
   }
 
   /** From the longest beginning to the shortest: each endpoint counts with the longest that it holds. */
-  #look(prompt: Prompt): readonly Holding[] {
-    const { highs, lows, count } = prompt
+  #holdersOf({ highs, lows, count }: Prompt): readonly Holding[] {
     // Nobody has the longer ones who has not the shortest, which every one of them refreshed.
     if (count === 0 || this.#table.find(highs[0]!, lows[0]!) < 0) return nobody
     const holdings: Holding[] = []
@@ -157,16 +169,25 @@ export class Affinity {
     return holdings
   }
 
+  #holdersOfSession({ sessionHigh, sessionLow }: Prompt): readonly Holding[] {
+    const entry = sessionHigh === 0 ? -1 : this.#table.find(sessionHigh, sessionLow)
+    if (entry < 0) return nobody
+    const holdings: Holding[] = []
+    this.#table.holders(entry, this.#homeOf, holdings)
+    return holdings
+  }
+
   #ofSession(endpoint: string, prompt: Prompt, nowMs: number): number {
-    const holding = this.#sessionAt(endpoint, prompt)
-    if (!holding) return 0
-    return Math.min(worth(holding, 'session', nowMs), prompt.bytes / bytesPerToken)
+    for (const holding of prompt.foundOfSession)
+      if (holding.home.endpoint === endpoint)
+        return Math.min(worth(holding, 'session', nowMs), prompt.bytes / bytesPerToken)
+    return 0
   }
 
   /** Another proxy may have served it so far, or this one before it was started anew. */
   #byHabit(endpoint: string, prompt: Prompt, nowMs: number): number {
-    if (prompt.count < boundariesOfMiddle || prompt.found?.length !== 0) return 0
-    if (this.#table.find(prompt.sessionHigh, prompt.sessionLow) >= 0) return 0
+    if (prompt.count < boundariesOfMiddle || prompt.found.length > 0) return 0
+    if (prompt.foundOfSession.length > 0) return 0
     if (prompt.favouriteAtMs !== nowMs) {
       prompt.favouriteAtMs = nowMs
       prompt.favourite = favouriteOf(prompt.sessionHigh, prompt.model, this.#endpoints(), (name) =>
@@ -182,18 +203,11 @@ export class Affinity {
     return coldNs === undefined ? undefined : 1 / coldNs
   }
 
-  #sessionAt(endpoint: string, prompt: Prompt): Holding | undefined {
-    const entry = this.#table.find(prompt.sessionHigh, prompt.sessionLow)
-    if (entry < 0) return undefined
-    const holdings: Holding[] = []
-    this.#table.holders(entry, this.#homeOf, holdings)
-    return holdings.find(({ home }) => home.endpoint === endpoint)
-  }
-
   #expected(home: Home, prompt: Prompt, nowMs: number): Expected {
-    const prefix = this.#find(prompt, nowMs).find((holding) => holding.home === home)
+    this.#look(prompt, nowMs)
+    const prefix = prompt.found.find((holding) => holding.home === home)
     if (prefix) return expectedOf('prefix', prefix, nowMs)
-    const session = prompt.sessionHigh === 0 ? undefined : this.#sessionAt(home.endpoint, prompt)
+    const session = prompt.foundOfSession.find((holding) => holding.home === home)
     return session ? expectedOf('session', session, nowMs) : nothingExpected
   }
 

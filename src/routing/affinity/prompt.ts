@@ -25,8 +25,9 @@ export class Prompt {
   readonly sessionHigh: number
   readonly sessionLow: number
   /** Who holds how much of it, as found last; the affinity's own note. */
-  found: readonly Holding[] | undefined
-  foundAtMs = 0
+  found: readonly Holding[] = []
+  foundOfSession: readonly Holding[] = []
+  foundAtMs = Number.NEGATIVE_INFINITY
   foundInVersion = -1
   /** Where it would go by habit, as found at a moment. */
   favourite: string | undefined

@@ -1,14 +1,17 @@
+import { Recent } from '../../core/recent.ts'
+
 /** What a server has counted of one prompt. */
 export interface CountedPrompt {
-  readonly endpoint: string
   readonly model: string
   /** Bytes of text that were sent. */
   readonly textBytes: number
   readonly promptTokens: number
+  /** The server's context as it was learned so far, in tokens; undefined: it was not. */
+  readonly knownTokens: number | undefined
 }
 
-/** Endpoints with a model that are remembered; the oldest is forgotten. */
-const pairsMax = 4_096
+/** More models than any fleet has; the one that was used longest ago is forgotten. */
+const modelsMax = 1_000
 /** Shorter prompts tell little of how many bytes a token has, and no context is smaller. */
 const tokensToTell = 256
 /** So many times as many bytes a token as the model's usual prompts have: then part of them was not read. */
@@ -25,42 +28,24 @@ const usualWeight = 0.2
  */
 export class Contexts {
   /** Bytes a token, by model: of prompts that were surely whole. */
-  readonly #usual = new Map<string, number>()
-  readonly #learned = new Map<string, number>()
+  readonly #usual = new Recent<string, number>(modelsMax)
 
   /** The context as it is known now, in tokens; undefined: this prompt told nothing new. */
-  learn({ endpoint, model, textBytes, promptTokens }: CountedPrompt): number | undefined {
+  learn({ model, textBytes, promptTokens, knownTokens }: CountedPrompt): number | undefined {
     if (promptTokens < tokensToTell || textBytes <= 0) return undefined
     const usual = this.#usual.get(model)
     const bytesPerToken = textBytes / promptTokens
-    const key = `${endpoint} ${model}`
-    const before = this.#learned.get(key)
     const wasCut = usual !== undefined && bytesPerToken > usual * cutFactor
-    // Whole messages are left out, so what was read may be well below the limit.
-    const limit = Math.ceil(promptTokens / contextStep) * contextStep
     if (!wasCut) {
       // The first one seen may have been cut itself: then a denser one sets it right.
       const next =
         usual === undefined ? bytesPerToken : usual + (bytesPerToken - usual) * usualWeight
-      keep(this.#usual, model, Math.min(next, bytesPerToken * cutFactor))
-      if (before === undefined || limit <= before) return undefined
-    } else if (before !== undefined && limit <= before) return undefined
-    keep(this.#learned, key, limit)
-    return limit
-  }
-
-  /** Under this name there may be another machine. */
-  forget(endpoint: string): void {
-    for (const key of [...this.#learned.keys()])
-      if (key.startsWith(`${endpoint} `)) this.#learned.delete(key)
-  }
-}
-
-function keep(map: Map<string, number>, key: string, value: number): void {
-  if (!map.has(key) && map.size >= pairsMax)
-    for (const oldest of map.keys()) {
-      map.delete(oldest)
-      break
+      this.#usual.set(model, Math.min(next, bytesPerToken * cutFactor))
+      // It only shows that what was learned is too little.
+      if (knownTokens === undefined) return undefined
     }
-  map.set(key, value)
+    // Whole messages are left out, so what was read may be well below the limit.
+    const limit = Math.ceil(promptTokens / contextStep) * contextStep
+    return knownTokens !== undefined && limit <= knownTokens ? undefined : limit
+  }
 }

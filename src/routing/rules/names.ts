@@ -20,6 +20,11 @@ export class Names {
     return this.#aliases.size === 0 ? undefined : this.#aliases.get(canonical)
   }
 
+  /** The model that a name in the operator's words means, be it an alias or its own. */
+  modelOf(text: string): string {
+    return this.meantBy(canonicalName(text)) ?? text
+  }
+
   /** Who may stand in for it where nobody can serve it, best first. */
   standInsFor(canonical: string): readonly string[] {
     return this.#standIns.get(canonical) ?? nobody
