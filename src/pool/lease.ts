@@ -62,7 +62,9 @@ export class Lease implements Disposable, Rostered {
       this.endpoint.tokensPerSecond.add((more.figures.outputTokens * 1e9) / more.figures.outputNs)
     if (answered && more.firstByteMs !== undefined) this.endpoint.firstByteMs.add(more.firstByteMs)
     const faulty = blame(outcome) === 'backend'
-    const nothing = outcome.kind === 'clientLeft' || (faulty && more.forgiven === true)
+    const unsent =
+      outcome.kind === 'clientLeft' || (outcome.kind === 'refused' && outcome.why === 'loadsHang')
+    const nothing = unsent || (faulty && more.forgiven === true)
     this.endpoint.judge(this.model, outcome, nothing ? 'nothing' : faulty ? 'bad' : 'good', this)
     this.watcher?.leaseSettled(outcome, answered ? more.figures : undefined)
     this.endpoint.settled(this)

@@ -46,6 +46,11 @@ export class LoadAsks {
     this.#wait()
   }
 
+  /** No answer came in the time in which one was expected. */
+  get isOverdue(): boolean {
+    return this.#again > 0
+  }
+
   /** Ends all of it, with this outcome. */
   end(asked: Asked): void {
     if (this.#isOver) return

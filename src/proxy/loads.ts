@@ -47,6 +47,14 @@ export interface LoadKeeper {
 /** What a load of the proxy's own accord asks for. */
 export type LoadWish = Pick<Ask, 'name' | 'modelText' | 'op' | 'runner' | 'keepAlive'>
 
+/** Loads of one endpoint, one after the other. */
+interface Line {
+  end: Promise<unknown>
+  readonly loads: Map<string, Load>
+  /** Of the load that goes on. */
+  asks: LoadAsks | undefined
+}
+
 interface Load {
   readonly key: string
   readonly model: string
@@ -64,7 +72,7 @@ export class Loads {
   readonly #clock: Clock
   readonly #observer: Observer
   readonly #keeper: LoadKeeper | undefined
-  readonly #byEndpoint = new Map<Endpoint, { line: Promise<unknown>; loads: Map<string, Load> }>()
+  readonly #byEndpoint = new Map<Endpoint, Line>()
 
   constructor(send: SendOwn, clock: Clock, observer: Observer, keeper?: LoadKeeper) {
     this.#send = send
@@ -76,6 +84,11 @@ export class Loads {
   /** Loads going on or waiting at this endpoint. */
   underWay(endpoint: Endpoint): number {
     return this.#byEndpoint.get(endpoint)?.loads.size ?? 0
+  }
+
+  /** The load that goes on there takes longer than any was expected to; those behind it wait for that one as well. */
+  isOverdue(endpoint: Endpoint): boolean {
+    return this.#byEndpoint.get(endpoint)?.asks?.isOverdue === true
   }
 
   /** Undefined when the model is there already as this request wants it; nothing is waited for then. */
@@ -99,16 +112,17 @@ export class Loads {
 
   /** Joins the load of this model with these options, or begins it. `leave` says that one less waits for it. */
   join(endpoint: Endpoint, ask: LoadWish): { result: Promise<LoadResult>; leave: () => void } {
-    const ofEndpoint = this.#byEndpoint.get(endpoint) ?? {
-      line: Promise.resolve(),
+    const ofEndpoint: Line = this.#byEndpoint.get(endpoint) ?? {
+      end: Promise.resolve(),
       loads: new Map(),
+      asks: undefined,
     }
     this.#byEndpoint.set(endpoint, ofEndpoint)
     const key = `${ask.name.canonical} ${runnerKey(ask)}`
     let load = ofEndpoint.loads.get(key)
     if (!load) {
-      const result = ofEndpoint.line.then(() => this.#load(endpoint, ask, key))
-      ofEndpoint.line = result.catch(() => {})
+      const result = ofEndpoint.end.then(() => this.#load(endpoint, ask, key))
+      ofEndpoint.end = result.catch(() => {})
       load = { key, model: ask.name.canonical, result, wanted: 0 }
       ofEndpoint.loads.set(key, load)
     }
@@ -160,11 +174,14 @@ export class Loads {
       againMs: this.#keeper?.againMs(endpoint, model),
       isThere: () => endpoint.ready,
     })
+    const line = this.#byEndpoint.get(endpoint)
+    if (line) line.asks = asks
     const watch = this.#watch(endpoint, model, () => asks.end(hung))
     try {
       return { ...(await asks.result), tookMs: this.#clock.now() - startedMs }
     } finally {
       watch[Symbol.dispose]()
+      if (line) line.asks = undefined
     }
   }
 

@@ -12,6 +12,7 @@ import type { Pool } from '../pool/pool.ts'
 import { Answer, type AnswerStyle } from './answer.ts'
 import { runAttempt } from './attempt.ts'
 import type { Conformance } from './continuing/conformance.ts'
+import { Elsewhere } from './elsewhere.ts'
 import type { Exchange } from './exchange.ts'
 import type { GoingOn } from './go-on.ts'
 import { KeptBudget } from './kept.ts'
@@ -350,8 +351,14 @@ export class Server {
     const { endpoint } = lease
     const load = loads.join(endpoint, exchange.asked.ask)
     const startedMs = clock.now()
-    const result = await orEnded(exchange, lease, load.result)
-    load.leave()
+    // What has begun is not begun again, and who may not try again has nowhere to go.
+    const isBound = answer.started || this.#attemptsLeft(exchange) < 2
+    const elsewhere = isBound ? undefined : new Elsewhere(exchange, endpoint, this.#doors)
+    const first = elsewhere ? Promise.race([load.result, elsewhere.result]) : load.result
+    const result = await orEnded(exchange, lease, first).finally(() => {
+      elsewhere?.[Symbol.dispose]()
+      load.leave()
+    })
     if (result === 'ended') return { kind: 'clientLeft' }
     if (result === 'away') return { kind: 'unreachable', text: 'it stopped answering' }
     answer.loadMs += clock.now() - startedMs
@@ -371,12 +378,17 @@ export class Server {
     if (!exchange.asked.ask.repeatable && outcome.kind !== 'unreachable') return false
     // What met a connection that was closing is sent again on a fresh one; that can happen once.
     if (isRace(outcome)) return true
-    const made = exchange.attempts.filter((attempt) => !isRace(attempt.outcome)).length
-    if (made > this.#doors.settings.retries.furtherAttemptsMax) return false
+    if (this.#attemptsLeft(exchange) < 1) return false
     // Where nobody was, or nothing was sent, nothing was done for it: that costs nobody anything.
     if (outcome.kind === 'unreachable') return true
     if (outcome.kind === 'refused' && outcome.why === 'loadsHang') return true
     return this.#budget.spend(this.#doors.clock.now())
+  }
+
+  /** Of those that an exchange may make in all, the one under way among them. */
+  #attemptsLeft({ attempts }: Exchange): number {
+    const made = attempts.filter(({ outcome }) => !isRace(outcome)).length
+    return 1 + this.#doors.settings.retries.furtherAttemptsMax - made
   }
 
   #forget(endpoint: Endpoint, model: string): void {

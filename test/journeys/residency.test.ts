@@ -89,6 +89,42 @@ describe('residency', () => {
     expect(loadedOn(a)).toEqual(['ash', 'oak'])
   }, 30_000)
 
+  it('a request whose load is overdue goes where a seat is free and the model is there, and the load goes on', async () => {
+    // It waited for the full minute until the load was given up, beside another server that had the model in memory and
+    // nothing to do.
+    const server = { models: ['ash'], loadMs: 1_000 }
+    const turns: string[] = []
+    await using fleet = await fastFleet(40, {
+      simulators: [server, server],
+      doors: {
+        observer: { loadsHung: (backend, _model, hang) => void turns.push(`${backend} ${hang}`) },
+      },
+    })
+    const [a] = fleet.simulators
+    const [at, elsewhere] = fleet.app.pool.endpoints
+    fleet.app.pool.setEnabled(at!, false)
+    expect((await ask(fleet, 'ash')).headers['x-chasqui-backend']).toBe('b')
+    fleet.app.pool.setEnabled(at!, true)
+    fleet.app.pool.setEnabled(elsewhere!, false)
+    a!.faults.add({ kind: 'loads-hang' })
+    const stuck = openCall(`${fleet.url}/api/chat`, { body: chat('hello', { model: 'ash' }) })
+    await until(() => a!.stats().pending.length > 0)
+    fleet.app.pool.setEnabled(elsewhere!, true)
+    expect(await stuck.ended).toBe('clean')
+    expect((await stuck.head).headers['x-chasqui-backend']).toBe('b')
+    expect(turns).toEqual([])
+    expect(a!.stats().pending.length).toBeGreaterThan(0)
+    expect(fleet.ended.at(-1)?.trail).toEqual(['a: refused 503 loadsHang'])
+    expect([at!.admitting, at!.tally.answered, at!.tally.failed, at!.inFlight]).toEqual([
+      true,
+      0,
+      0,
+      0,
+    ])
+    a!.faults.clear()
+    await until(() => at!.residentAs('ash:latest'))
+  }, 30_000)
+
   it('a load that its server has read and forgotten is asked for again, and nobody waits for a minute', async () => {
     // Whoever came for that model waited for a load that nobody ended, on a server that answered everything else: in a
     // storm two clients had no answer after 45 s, while three other servers stood idle.

@@ -2,6 +2,7 @@ import type { Clock } from '../../core/clock.ts'
 import { type ModelName, readModelName } from '../../core/model-name.ts'
 import type { Observer } from '../../core/observer.ts'
 import type { Outcome } from '../../core/outcome.ts'
+import { Recent } from '../../core/recent.ts'
 import type { RunnerKey } from '../../core/runner-options.ts'
 import type { Settings } from '../../core/settings.ts'
 import type { Endpoint } from '../../pool/endpoint.ts'
@@ -42,7 +43,7 @@ export interface KeeperDoors {
 /** Looks after what servers have in memory: acts on what residency decides, and notices loads that hang. */
 export class Keeper implements LoadKeeper, Disposable {
   readonly #doors: KeeperDoors
-  readonly #patienceMs = new Map<string, number>()
+  readonly #patienceMs = new Recent<string, number>(slowMax)
   #loads: Loads | undefined
   #timer: Disposable | undefined
   #looks = 0
@@ -132,7 +133,7 @@ export class Keeper implements LoadKeeper, Disposable {
 
   patienceMs(endpoint: Endpoint, model: string): number {
     const usual = patienceTimes * 1_000 * this.#doors.times.loadS(endpoint.name, model)
-    const slow = this.#patienceMs.get(`${endpoint.name}\n${model}`) ?? 0
+    const slow = this.#patienceMs.peek(`${endpoint.name}\n${model}`) ?? 0
     return Math.max(patienceMsMin, usual, slow)
   }
 
@@ -168,8 +169,6 @@ export class Keeper implements LoadKeeper, Disposable {
     const key = `${endpoint.name}\n${model}`
     const nextMs = Math.min(patienceMsMax, 2 * this.patienceMs(endpoint, model))
     this.#patienceMs.set(key, nextMs)
-    if (this.#patienceMs.size > slowMax)
-      this.#patienceMs.delete(this.#patienceMs.keys().next().value as string)
   }
 
   #beat(): void {

@@ -32,9 +32,10 @@ export class Optimizer {
     const { pool, clock, residency, keeper } = this.#doors
     keeper.look()
     const moves = residency.suggest(clock.now())
+    const worths = residency.worths(clock.now())
     return advise(
       moves,
-      pool.endpoints.map((endpoint) => this.#advised(endpoint)),
+      pool.endpoints.map((endpoint) => this.#advised(endpoint, worths.get(endpoint.name) ?? 0)),
     )
   }
 
@@ -78,7 +79,7 @@ export class Optimizer {
     }
   }
 
-  #advised(endpoint: Endpoint): Advised {
+  #advised(endpoint: Endpoint, worthS: number): Advised {
     const { clock, residency, settings, costs, times } = this.#doors
     const nowMs = clock.now()
     const { name, tally } = endpoint
@@ -118,7 +119,7 @@ export class Optimizer {
       answered: tally.answered,
       failed: tally.failed,
       tookS: (tally.tookMs.value ?? 0) / 1_000,
-      worthS: residency.worthOf(name, nowMs),
+      worthS,
     }
   }
 }

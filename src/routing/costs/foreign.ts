@@ -1,3 +1,5 @@
+import { Recent } from '../../core/recent.ts'
+
 /** What was noticed of others' work counts half after this long: they may be gone. */
 const halfLifeMs = 30_000
 /** Shorter waits are overhead. */
@@ -18,7 +20,7 @@ interface Row {
  * ours was free there. Somebody asks that server directly.
  */
 export class Foreign {
-  readonly #rows = new Map<string, Row>()
+  readonly #rows = new Recent<string, Row>(endpointsMax)
 
   /**
    * An answer waited so long for nothing that we know of. A short time says that nobody was there. Two in a row count
@@ -27,16 +29,15 @@ export class Foreign {
   noticed(endpoint: string, hiddenS: number, nowMs: number): void {
     const before = this.at(endpoint, nowMs)
     const seconds = hiddenS > noticedS ? Math.min(hiddenS, foreignSMax) : 0
-    const after = before + 0.5 * (Math.min(seconds, this.#rows.get(endpoint)?.last ?? 0) - before)
-    this.#rows.delete(endpoint)
+    const after = before + 0.5 * (Math.min(seconds, this.#rows.peek(endpoint)?.last ?? 0) - before)
     if (after > 0.01 || seconds > 0)
       this.#rows.set(endpoint, { seconds: after, atMs: nowMs, last: seconds })
-    if (this.#rows.size > endpointsMax) this.#rows.delete(this.#rows.keys().next().value as string)
+    else this.#rows.delete(endpoint)
   }
 
   /** Seconds that a request is likely to wait there behind others' work. */
   at(endpoint: string, nowMs: number): number {
-    const row = this.#rows.get(endpoint)
+    const row = this.#rows.peek(endpoint)
     return row ? row.seconds * 0.5 ** ((nowMs - row.atMs) / halfLifeMs) : 0
   }
 

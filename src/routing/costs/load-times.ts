@@ -1,4 +1,5 @@
 import { Ewma } from '../../core/ewma.ts'
+import { Recent } from '../../core/recent.ts'
 
 /** A load costs this much before the first byte: a process is started and the memory asked for. */
 const startS = 1
@@ -16,7 +17,7 @@ interface Row {
 
 /** How long loads take: of this model there, else by its size and what that machine needs for a byte. */
 export class LoadTimes {
-  readonly #rows = new Map<string, Row>()
+  readonly #rows = new Recent<string, Row>(rowsMax)
   readonly #perByte = new Map<string, Ewma>()
   readonly #perByteAnywhere = new Ewma(0.1)
 
@@ -49,7 +50,7 @@ export class LoadTimes {
 
   /** Seconds that a load would take now. */
   expectedS(endpoint: string, weights: string, bytes: number | undefined, nowMs: number): number {
-    const row = this.#rows.get(keyOf(endpoint, weights))
+    const row = this.#rows.peek(keyOf(endpoint, weights))
     const again = row && isRecent(row, nowMs) ? row.again.value : undefined
     const known = again ?? row?.cold.value ?? row?.again.value
     if (known !== undefined) return known
@@ -60,16 +61,16 @@ export class LoadTimes {
 
   forget(endpoint: string): void {
     this.#perByte.delete(endpoint)
-    for (const key of this.#rows.keys()) if (key.startsWith(`${endpoint}\n`)) this.#rows.delete(key)
+    for (const [key] of this.#rows) if (key.startsWith(`${endpoint}\n`)) this.#rows.delete(key)
   }
 
   #rowOf(endpoint: string, weights: string): Row {
     const key = keyOf(endpoint, weights)
     let row = this.#rows.get(key)
-    if (row) this.#rows.delete(key)
-    else row = { cold: new Ewma(0.3), again: new Ewma(0.3), goneMs: undefined }
-    this.#rows.set(key, row)
-    if (this.#rows.size > rowsMax) this.#rows.delete(this.#rows.keys().next().value as string)
+    if (!row) {
+      row = { cold: new Ewma(0.3), again: new Ewma(0.3), goneMs: undefined }
+      this.#rows.set(key, row)
+    }
     return row
   }
 }

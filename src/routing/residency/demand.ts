@@ -1,3 +1,5 @@
+import { Recent } from '../../core/recent.ts'
+
 /** Rates over a minute and over ten: the first sees a change, the second what is usual. */
 const shortS = 60
 const longS = 600
@@ -16,14 +18,13 @@ interface Row {
 
 /** How often each model is asked for. Exponentially forgotten counts: two numbers a model, no timers. */
 export class Demand {
-  readonly #rows = new Map<string, Row>()
+  readonly #rows = new Recent<string, Row>(modelsMax)
 
   arrived(model: string, nowMs: number): void {
     let row = this.#rows.get(model)
     if (!row) {
       row = { short: 0, long: 0, sinceMs: nowMs, lastMs: nowMs }
       this.#rows.set(model, row)
-      if (this.#rows.size > modelsMax) this.#forgetOldest()
     }
     const passedS = (nowMs - row.lastMs) / 1_000
     row.short = row.short * Math.exp(-passedS / shortS) + 1
@@ -33,36 +34,25 @@ export class Demand {
 
   /** Requests a second, now: the mean of both rates, since either alone is late or restless. */
   perSecond(model: string, nowMs: number): number {
-    const row = this.#rows.get(model)
+    const row = this.#rows.peek(model)
     if (!row) return 0
     return (rate(row.short, shortS, row, nowMs) + rate(row.long, longS, row, nowMs)) / 2
   }
 
   /** Asked for more than once or twice in the last minutes: what is loaded ahead is loaded for that. */
   isUsual(model: string, nowMs: number): boolean {
-    const row = this.#rows.get(model)
+    const row = this.#rows.peek(model)
     if (!row) return false
     return row.long * Math.exp(-(nowMs - row.lastMs) / 1_000 / longS) >= usualMin
   }
 
   /** When it was asked for last; -Infinity: not that anybody remembers. */
   lastMs(model: string): number {
-    return this.#rows.get(model)?.lastMs ?? Number.NEGATIVE_INFINITY
+    return this.#rows.peek(model)?.lastMs ?? Number.NEGATIVE_INFINITY
   }
 
-  models(): Iterable<string> {
-    return this.#rows.keys()
-  }
-
-  #forgetOldest(): void {
-    let oldest: string | undefined
-    let oldestMs = Number.POSITIVE_INFINITY
-    for (const [model, { lastMs }] of this.#rows)
-      if (lastMs < oldestMs) {
-        oldest = model
-        oldestMs = lastMs
-      }
-    if (oldest !== undefined) this.#rows.delete(oldest)
+  *models(): Iterable<string> {
+    for (const [model] of this.#rows) yield model
   }
 }
 

@@ -29,29 +29,36 @@ const partsOfDemand = 8
  */
 export function lossOf(facts: Facts, has: Uint8Array, work: LossWork): number {
   const { hosts, models, perSecond } = facts
-  const { used, share, order } = work
+  const { used, share, order, copies, holders } = work
   used.fill(0)
   share.fill(0)
   orderByCopies(facts, has, work)
   // The second round knows what the others take: the first has dealt out the earliest as if they were alone.
   for (let round = 0; round < 2; round++)
-    for (let rank = 0; rank < models; rank++) deal(facts, has, work, order[rank]!)
+    for (let rank = 0; rank < models; rank++) deal(facts, work, order[rank]!)
   let loss = 0
   for (let model = 0; model < models; model++) {
     const rate = perSecond[model]!
     if (rate === 0) continue
-    let absentS = Number.POSITIVE_INFINITY
-    let places = 0
-    for (let host = 0; host < hosts; host++) {
+    let isAbsent = true
+    for (let each = 0; each < copies[model]!; each++) {
+      const host = holders[model * hosts + each]!
       const at = host * models + model
       if (facts.aloneS[at] === 0) continue
-      absentS = Math.min(absentS, loadsForAbsent * facts.loadS[at]! + facts.aloneS[at]!)
-      places += has[at]!
+      isAbsent = false
       if (share[at]! > 0) loss += share[at]! * secondsAt(facts, at, used[host]!)
     }
-    if (places === 0 && absentS < Number.POSITIVE_INFINITY) loss += rate * absentS
+    if (isAbsent) loss += rate * absentS(facts, model)
   }
   return loss
+}
+
+/** Seconds of a request for what is nowhere, with its load; 0: nobody could load it. */
+function absentS({ hosts, models, aloneS, loadS }: Facts, model: number): number {
+  let leastS = Number.POSITIVE_INFINITY
+  for (let at = model; at < hosts * models; at += models)
+    if (aloneS[at] !== 0) leastS = Math.min(leastS, loadsForAbsent * loadS[at]! + aloneS[at]!)
+  return leastS < Number.POSITIVE_INFINITY ? leastS : 0
 }
 
 /** Arrays that a loss is computed in; made once for many. */
@@ -62,6 +69,8 @@ export interface LossWork {
   readonly share: Float64Array
   readonly order: Int32Array
   readonly copies: Int32Array
+  /** The hosts with a copy, `copies` of them from `model * hosts` on: far fewer than there are hosts. */
+  readonly holders: Int32Array
 }
 
 export function lossWork({ hosts, models }: Pick<Facts, 'hosts' | 'models'>): LossWork {
@@ -70,6 +79,7 @@ export function lossWork({ hosts, models }: Pick<Facts, 'hosts' | 'models'>): Lo
     share: new Float64Array(hosts * models),
     order: new Int32Array(models),
     copies: new Int32Array(models),
+    holders: new Int32Array(hosts * models),
   }
 }
 
@@ -86,10 +96,11 @@ function secondsAt({ aloneS, fullS, seats }: Facts, at: number, used: number): n
 }
 
 function orderByCopies({ hosts, models }: Facts, has: Uint8Array, work: LossWork): void {
-  const { order, copies } = work
+  const { order, copies, holders } = work
   for (let model = 0; model < models; model++) {
     let count = 0
-    for (let host = 0; host < hosts; host++) count += has[host * models + model]!
+    for (let host = 0; host < hosts; host++)
+      if (has[host * models + model]) holders[model * hosts + count++] = host
     copies[model] = count
     order[model] = model
   }
@@ -97,15 +108,13 @@ function orderByCopies({ hosts, models }: Facts, has: Uint8Array, work: LossWork
 }
 
 /** Each part of a model's requests goes where it is done soonest. */
-function deal(
-  facts: Facts,
-  has: Uint8Array,
-  { used, share, copies }: LossWork,
-  model: number,
-): void {
+function deal(facts: Facts, { used, share, copies, holders }: LossWork, model: number): void {
   const { hosts, models, perSecond, fullS, seats } = facts
   if (perSecond[model] === 0 || copies[model] === 0) return
-  for (let host = 0; host < hosts; host++) {
+  const from = model * hosts
+  const to = from + copies[model]!
+  for (let each = from; each < to; each++) {
+    const host = holders[each]!
     const at = host * models + model
     if (share[at]! > 0) used[host]! -= (share[at]! * fullS[at]!) / seats[at]!
     share[at] = 0
@@ -115,9 +124,10 @@ function deal(
   for (let dealt = 0; dealt < parts; dealt++) {
     let best = -1
     let bestS = Number.POSITIVE_INFINITY
-    for (let host = 0; host < hosts; host++) {
+    for (let each = from; each < to; each++) {
+      const host = holders[each]!
       const at = host * models + model
-      if (!has[at] || fullS[at] === 0) continue
+      if (fullS[at] === 0) continue
       const seconds = secondsAt(facts, at, used[host]! + (part * fullS[at]!) / seats[at]!)
       if (seconds >= bestS) continue
       best = host

@@ -170,16 +170,29 @@ export class Residency implements Keeping {
     this.#planned.set(move.host, move)
   }
 
-  /** Seconds that all requests of one second would take longer without this host; negative: they would be done sooner. */
-  worthOf(host: string, nowMs: number): number {
+  /**
+   * Seconds that all requests of one second would take longer without each host; negative: they would be done sooner.
+   * Of all at once, since the figures that it is computed from are the same for each.
+   */
+  worths(nowMs: number): ReadonlyMap<string, number> {
     this.#lookedMs = nowMs
-    const all = [...this.#hosts.values()]
-    const models = [...this.#demand.models()]
-    const lossWith = (hosts: readonly Host[]) => {
-      const facts = factsOf(hosts, models, this.#doors)
-      return lossOf(facts, placesOf(hosts, models), lossWork(facts))
-    }
-    return lossWith(all.filter(({ name }) => name !== host)) - lossWith(all)
+    const hosts = [...this.#hosts.values()]
+    // Names that somebody asked for and nobody has would only take time.
+    const models = [...this.#demand.models()].filter((model) =>
+      hosts.some(({ models: has }) => has.has(model)),
+    )
+    const facts = factsOf(hosts, models, this.#doors)
+    const has = placesOf(hosts, models)
+    const work = lossWork(facts)
+    const allS = lossOf(facts, has, work)
+    return new Map(
+      hosts.map(({ name }, host) => {
+        const [from, to] = [host * models.length, (host + 1) * models.length]
+        const aloneS = facts.aloneS.slice().fill(0, from, to)
+        const without = lossOf({ ...facts, aloneS }, has.slice().fill(0, from, to), work)
+        return [name, without - allS]
+      }),
+    )
   }
 
   #moves(nowMs: number, isKeen: boolean): Move[] {
@@ -247,6 +260,7 @@ export class Residency implements Keeping {
 
   forget(host: string): void {
     this.#budget.forget(host)
+    this.#planned.delete(host)
     this.#loading.delete(host)
   }
 
