@@ -69,6 +69,11 @@ export function blame(outcome: Outcome): 'backend' | 'client' | 'nobody' {
   }
 }
 
+/** It met a kept connection that its server was closing: nobody has read it, and it may be sent again. */
+export function isRace(outcome: Outcome): boolean {
+  return outcome.kind === 'brokeOff' && outcome.reusedSocket
+}
+
 /** A runner died under this request: it may be the request that kills. */
 export function isDeath(outcome: Outcome): boolean {
   if (outcome.kind === 'refused') return outcome.why === 'crashed'

@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts'
 import { Failure } from '../core/failure.ts'
-import type { Outcome } from '../core/outcome.ts'
+import { isRace, type Outcome } from '../core/outcome.ts'
 import type { Settings } from '../core/settings.ts'
 import type { Endpoint } from '../pool/endpoint.ts'
 import type { Lease } from '../pool/lease.ts'
@@ -254,7 +254,12 @@ class Attempt implements WireListener, AttemptUnderWay {
  * has met a loss already, goes where a loss means what it says.
  */
 function needsFresh({ asked, attempts }: Exchange): boolean {
-  return !asked.ask.repeatable || attempts.some(({ outcome }) => outcome.kind === 'brokeOff')
+  return !asked.ask.repeatable || attempts.some(({ outcome }) => isUnclear(outcome))
+}
+
+/** A server that was lost in the middle of its answer was no race, and says nothing of other connections. */
+function isUnclear(outcome: Outcome): boolean {
+  return outcome.kind === 'brokeOff' && (isRace(outcome) || !outcome.afterFirstByte)
 }
 
 function hostOf(origin: string): string {

@@ -1,6 +1,6 @@
 import { Failure } from '../core/failure.ts'
 import type { Continued } from '../core/observer.ts'
-import { isDeath, type Outcome } from '../core/outcome.ts'
+import { isDeath, isRace, type Outcome } from '../core/outcome.ts'
 import {
   type Continuing,
   type Emitted,
@@ -276,8 +276,10 @@ export class GoingOn {
     lease.settle(outcome, { figures: undefined, firstByteMs: undefined, forgiven: false })
     if (outcome.kind === 'answered') return undefined
     if (isDeath(told)) this.#exchange.died(lease.endpoint, told)
-    this.#exchange.hasTried(lease.endpoint)
     if (outcome.kind === 'clientLeft') return undefined
+    // The same again, on a connection of its own.
+    if (isRace(outcome)) return { kind: 'broke', text: 'its connection was being closed' }
+    this.#exchange.hasTried(lease.endpoint)
     // Where nobody was there, no prompt was read for nothing: several may have gone at once.
     if (outcome.kind !== 'unreachable') this.#laterLegs++
     // Nothing of this leg was let out: the next one begins where this one did.

@@ -2,8 +2,7 @@ import { type Clock, sleep } from '../core/clock.ts'
 import { Failure } from '../core/failure.ts'
 import { Late } from '../core/late.ts'
 import type { Continued, Ending, Observer } from '../core/observer.ts'
-import type { Outcome } from '../core/outcome.ts'
-import { isDeath } from '../core/outcome.ts'
+import { isDeath, isRace, type Outcome } from '../core/outcome.ts'
 import { Roster } from '../core/roster.ts'
 import type { RetrySettings, Settings } from '../core/settings.ts'
 import { type Endpoint, sayOutcome } from '../pool/endpoint.ts'
@@ -429,10 +428,6 @@ function trailOf({ attempts }: Exchange): readonly string[] {
   return attempts
     .filter(({ outcome }) => outcome.kind !== 'answered')
     .map(({ backend, outcome }) => `${backend}: ${sayOutcome(outcome)}`)
-}
-
-function isRace(outcome: Outcome): boolean {
-  return outcome.kind === 'brokeOff' && outcome.reusedSocket
 }
 
 function wantsLoad({ asked: { ask } }: Exchange): boolean {

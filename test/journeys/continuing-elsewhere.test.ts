@@ -107,6 +107,19 @@ describe('an answer that breaks off more than once', () => {
   })
 })
 
+describe('the connection over which it goes on', () => {
+  // Spare ones stood ready for the streams of a dying host, and nobody used them: whatever had broken off went over a
+  // connection of its own, and opening those was most of what its clients waited for.
+  it('stands already; that its server closes it in that moment is held against nobody', async () => {
+    await using fleet = await several(2)
+    const { whole, body } = await breaking(fleet, 'a', 'tell me', { temperature: 0 })
+    fleet.simulators[1]!.faults.add({ kind: 'reset', count: 1 })
+    const told = await tell(fleet.url, chat, body)
+    expect(told).toMatchObject({ text: whole.text, ends: 1, errors: [] })
+    expect(fleet.ended[0]).toMatchObject({ ending: 'ok', attempts: 3, backend: 'b' })
+  })
+})
+
 describe('where nobody is free to go on', () => {
   it('the answer waits in the queue for a seat, and goes on', async () => {
     await using fleet = await kindsFleet(

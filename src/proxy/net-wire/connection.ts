@@ -37,6 +37,8 @@ export class Connection {
     this.#socket = connect({
       ...address,
       noDelay: true,
+      // Whoever has ended is closed by us; Node would first send an end of its own.
+      allowHalfOpen: true,
       autoSelectFamily: true,
       lookup: doors.lookup,
       onread: {
@@ -108,9 +110,14 @@ export class Connection {
   }
 
   destroy(): void {
+    this.#leave()
+    this.#socket.destroy()
+  }
+
+  /** Nobody hears of it any more. */
+  #leave(): void {
     this.#limit?.[Symbol.dispose]()
     this.#call = undefined
-    this.#socket.destroy()
     this.#doors.gone(this)
   }
 
@@ -144,10 +151,11 @@ export class Connection {
   /** The backend will send no more. */
   #ended(): void {
     const call = this.#call
-    if (call?.endsWithConnection) {
-      this.destroy()
-      call.tellEnd()
-    } else this.#lost(otherSideClosed)
+    this.#leave()
+    // A host that dies ends a hundred at once: those who go on elsewhere come before the closing of what is dead.
+    setImmediate(() => this.#socket.destroy())
+    if (call?.endsWithConnection) call.tellEnd()
+    else call?.tellLost(otherSideClosed, this.#connected)
   }
 
   #lost(error: Error): void {
