@@ -25,6 +25,7 @@ export interface DecideRow {
 
 const waiting = 1_000
 const seatsEach = 4
+const serviceMs = 4_000
 const modelNames = ['a', 'b', 'c', 'd', 'e']
 
 /** What a decision costs when a seat came free and so many wait: at every step one ends, and who is next begins. */
@@ -102,11 +103,12 @@ function measure(endpointCount: number, steps: number): DecideRow {
   while (offer().begun > 0) {}
   const times: { ns: number; cpuUs: number }[] = []
   for (let step = 0; step < steps; step++) {
-    nowMs += 50
+    // As often as seats come free in such a fleet.
+    nowMs += serviceMs / (endpointCount * seatsEach * modelNames.length)
     const [ended] = held.splice(Math.floor(held.length * dice.roll()), 1)
     if (!ended) break
     ended.end()
-    const figures = { totalNs: 4e9, loadNs: 0, promptTokens: 1_000, promptNs: 1e9 }
+    const figures = { totalNs: serviceMs * 1e6, loadNs: 0, promptTokens: 1_000, promptNs: 1e9 }
     const more = { outputTokens: 200, outputNs: (2 + dice.roll()) * 1e9 }
     dispatcher.ended(ended.run, nowMs, { figures: { ...figures, ...more }, whole: true })
     while (line.size < waiting) join()

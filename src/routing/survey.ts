@@ -31,6 +31,13 @@ const placesKeptMax = 256
 /** Who has waited for a load so long is let in, whatever has to leave the memory. */
 const patienceS = 60
 
+/**
+ * Ends that only time has made old are worked out anew at so few places in one decision, or every tenth would take ten
+ * times as long as the others; and nowhere are they older than this.
+ */
+const agedFillsMax = 8
+const endsGoodMsMax = 1_000
+
 /** Beliefs change with samples, and by age alone only slowly. */
 const ratesGoodMs = 10_000
 
@@ -66,6 +73,7 @@ export class Survey implements Snapshot {
   readonly #machines = new WeakMap<EndpointView, MachineKept>()
   readonly #fields = new Map<string, Field>()
   readonly #mayBegin = new Map<string, boolean>()
+  readonly #agedFills = { left: 0 }
   #number = 0
 
   constructor(doors: SurveyDoors, settings: RoutingSettings) {
@@ -84,6 +92,7 @@ export class Survey implements Snapshot {
   at(nowMs: number): Snapshot {
     this.nowMs = nowMs
     this.#number++
+    this.#agedFills.left = agedFillsMax
     if (this.#fields.size > 0) this.#fields.clear()
     if (this.#mayBegin.size > 0) this.#mayBegin.clear()
     return this
@@ -188,12 +197,17 @@ export class Survey implements Snapshot {
   #machine(endpoint: EndpointView): MachineKept {
     let machine = this.#machines.get(endpoint)
     if (!machine) {
-      machine = new MachineKept(endpoint, this.#doors, this.#tastes)
+      machine = new MachineKept(endpoint, this.#doors, this.#tastes, this.#agedFills)
       this.#machines.set(endpoint, machine)
     }
     if (machine.number !== this.#number) machine.look(this.#number, this.nowMs)
     return machine
   }
+}
+
+/** How many a decision may still work out anew. */
+interface AgedFills {
+  left: number
 }
 
 class MachineKept implements Machine {
@@ -208,12 +222,14 @@ class MachineKept implements Machine {
   changes = 0
   readonly #doors: SurveyDoors
   readonly #tastes: Tastes
+  readonly #agedFills: AgedFills
   readonly #places = new Map<string, PlaceKept>()
 
-  constructor(endpoint: EndpointView, doors: SurveyDoors, tastes: Tastes) {
+  constructor(endpoint: EndpointView, doors: SurveyDoors, tastes: Tastes, agedFills: AgedFills) {
     this.endpoint = endpoint
     this.#doors = doors
     this.#tastes = tastes
+    this.#agedFills = agedFills
   }
 
   get name(): string {
@@ -240,7 +256,7 @@ class MachineKept implements Machine {
     let place = this.#places.get(key)
     if (!place) {
       if (this.#places.size >= placesKeptMax) this.#places.clear()
-      place = new PlaceKept(this, weights, this.#doors)
+      place = new PlaceKept(this, weights, this.#doors, this.#agedFills)
       this.#places.set(key, place)
     }
     // Another name of the same weights finds the plan as it is.
@@ -276,6 +292,7 @@ class PlaceKept implements Place, EndsSource {
   writeS = 0
   pushingS = 0
   readonly #doors: SurveyDoors
+  readonly #agedFills: AgedFills
   #nowMs = 0
   #name = ''
   #used = 0
@@ -285,11 +302,12 @@ class PlaceKept implements Place, EndsSource {
   #ratesVersion = -1
   #ratesAtMs = 0
 
-  constructor(machine: MachineKept, weights: string, doors: SurveyDoors) {
+  constructor(machine: MachineKept, weights: string, doors: SurveyDoors, agedFills: AgedFills) {
     this.machine = machine
     this.endpoint = machine.endpoint
     this.weights = weights
     this.#doors = doors
+    this.#agedFills = agedFills
     this.ends = new Ends(this)
   }
 
@@ -321,7 +339,7 @@ class PlaceKept implements Place, EndsSource {
     this.tryable = !isFree && model.seatToTry
     this.held = model.heldBack
     const served = { endpoint: machine.name, weights, sizeBytes: model.sizeBytes }
-    const version = costs.versionOf(machine.name)
+    const version = costs.versionOf(machine.name, weights)
     if (version !== this.#ratesVersion || nowMs - this.#ratesAtMs > ratesGoodMs) {
       costs.ratesOf(rates, served, nowMs)
       this.#ratesVersion = version
@@ -351,7 +369,7 @@ class PlaceKept implements Place, EndsSource {
     const version = running.versionOf(machine.name)
     const ageMs = this.#nowMs - this.#filledMs
     const isSame = version === this.#filledVersion && this.#used === this.#filledUsed
-    if (isSame && ageMs >= 0 && ageMs < lookAgainMs) return ends.again(ageMs / 1_000)
+    if (isSame && ageMs >= 0 && !this.#isTooOld(ageMs)) return ends.again(ageMs / 1_000)
     this.#filledVersion = version
     this.#filledUsed = this.#used
     this.#filledMs = this.#nowMs
@@ -368,5 +386,12 @@ class PlaceKept implements Place, EndsSource {
       while (seconds.length < this.#used) seconds.push(usualS)
     }
     ends.fill(seconds)
+  }
+
+  #isTooOld(ageMs: number): boolean {
+    if (ageMs < lookAgainMs) return false
+    if (this.#agedFills.left > 0) this.#agedFills.left--
+    else if (ageMs < endsGoodMsMax) return false
+    return true
   }
 }

@@ -58,7 +58,7 @@ const usualLengths = lengthsAround(outTokensUsual)
  * no timers and no chance in it, so the same samples give the same beliefs.
  */
 export class Costs {
-  readonly #pairs = new Recent<string, Pairs>(endpointsMax)
+  readonly #pairs = new Recent<string, Recent<string, Pair>>(endpointsMax)
   readonly #lengths = new Recent<string, Lengths>(lengthRowsMax)
   readonly #loads = new LoadTimes()
   readonly #texts = new TextWeights()
@@ -68,6 +68,7 @@ export class Costs {
   readonly #scratch = blankRates()
   #prefillPrior: Prior | undefined
   #decodePrior: Prior | undefined
+  #arePriorsOld = true
   #samplesSincePrior = 0
   #versions = 0
   #guessesVersion = 0
@@ -94,7 +95,7 @@ export class Costs {
 
   /** How fast a pair is believed to be, written into `rates`; how long a load takes is asked for apart. */
   ratesOf(rates: Rates, served: ServedBy, nowMs: number): void {
-    const pair = this.#pairs.peek(served.endpoint)?.byWeights.peek(served.weights)
+    const pair = this.#pairs.peek(served.endpoint)?.peek(served.weights)
     if (pair && pair.prefill.samples > 0) {
       rates.prefillS = pair.prefill.base
       rates.prefillSlope = pair.prefill.slope
@@ -117,9 +118,10 @@ export class Costs {
     rates.doubt = doubtOf(pair, nowMs)
   }
 
-  /** Another number than before: what `ratesOf` says of this endpoint may have changed. */
-  versionOf(endpoint: string): number {
-    return Math.max(this.#guessesVersion, this.#pairs.peek(endpoint)?.version ?? 0)
+  /** Another number than before: what `ratesOf` says of this pair may have changed. Guesses change for all at once. */
+  versionOf(endpoint: string, weights: string): number {
+    const pair = this.#pairs.peek(endpoint)?.peek(weights)
+    return pair?.isKnown ? pair.version : Math.max(this.#guessesVersion, pair?.version ?? 0)
   }
 
   /** Seconds that a load there would take. */
@@ -182,7 +184,7 @@ export class Costs {
       this.#foreign.noticed(endpoint, times.hiddenS, endedMs)
     if (isNew) this.#pairCount++
     const few = isNew && this.#pairCount <= pairsFew
-    if (++this.#samplesSincePrior >= priorEvery || few) this.#forgetPriors()
+    if (++this.#samplesSincePrior >= priorEvery || few) this.#agePriors()
     return turned
   }
 
@@ -191,13 +193,15 @@ export class Costs {
     this.#pairs.delete(endpoint)
     this.#loads.forget(endpoint)
     this.#foreign.forget(endpoint)
-    this.#forgetPriors()
+    this.#prefillPrior = undefined
+    this.#decodePrior = undefined
+    this.#agePriors()
   }
 
   /** Rates that were measured, for those who show them. */
   *known(): Iterable<{ endpoint: string; weights: string; pair: Pair }> {
-    for (const [endpoint, { byWeights }] of this.#pairs)
-      for (const [weights, pair] of byWeights) yield { endpoint, weights, pair }
+    for (const [endpoint, pairs] of this.#pairs)
+      for (const [weights, pair] of pairs) yield { endpoint, weights, pair }
   }
 
   #compare(
@@ -255,28 +259,34 @@ export class Costs {
   #pairOf(endpoint: string, weights: string, nowMs: number): Pair {
     let pairs = this.#pairs.get(endpoint)
     if (!pairs) {
-      pairs = { byWeights: new Recent(pairsOfEndpointMax), version: 0 }
+      pairs = new Recent(pairsOfEndpointMax)
       this.#pairs.set(endpoint, pairs)
     }
-    const { byWeights } = pairs
-    pairs.version = ++this.#versions
-    let pair = byWeights.get(weights)
+    let pair = pairs.get(weights)
     if (!pair) {
       pair = new Pair(nowMs)
-      byWeights.set(weights, pair)
+      pairs.set(weights, pair)
     }
+    pair.version = ++this.#versions
     pair.lastMs = nowMs
     return pair
   }
 
   #prefillGuess(): Prior {
-    this.#prefillPrior ??= new Prior(this.#knownBy('prefill'), prefillSGuess)
-    return this.#prefillPrior
+    this.#refit()
+    return this.#prefillPrior!
   }
 
   #decodeGuess(): Prior {
-    this.#decodePrior ??= new Prior(this.#knownBy('decode'), decodeSGuess)
-    return this.#decodePrior
+    this.#refit()
+    return this.#decodePrior!
+  }
+
+  #refit(): void {
+    if (!this.#arePriorsOld) return
+    this.#arePriorsOld = false
+    this.#prefillPrior = new Prior(this.#knownBy('prefill'), prefillSGuess, this.#prefillPrior)
+    this.#decodePrior = new Prior(this.#knownBy('decode'), decodeSGuess, this.#decodePrior)
   }
 
   #knownBy(what: 'prefill' | 'decode'): KnownPair[] {
@@ -286,9 +296,8 @@ export class Costs {
     return known
   }
 
-  #forgetPriors(): void {
-    this.#prefillPrior = undefined
-    this.#decodePrior = undefined
+  #agePriors(): void {
+    this.#arePriorsOld = true
     this.#samplesSincePrior = 0
     this.#guessesVersion = ++this.#versions
   }
@@ -297,12 +306,6 @@ export class Costs {
 /** Seconds that a request of such a size takes where so many streams run. */
 export function secondsOf({ prompt, out }: Readonly<Usual>, rates: Rates, streams: number): number {
   return prompt * prefillSAt(rates, streams) + out * decodeSAt(rates, streams)
-}
-
-/** What is known of one endpoint; `version` changes with it. */
-interface Pairs {
-  readonly byWeights: Recent<string, Pair>
-  version: number
 }
 
 /** From the narrowest to the widest: the tenant's own answers, all of that kind, all for the model. */

@@ -19,6 +19,8 @@ export class Pair {
   readonly prefill = new Slope()
   readonly decode = new Slope()
   lastMs: number
+  /** Another number with each sample. */
+  version = 0
   #hitsInRow = 0
 
   constructor(nowMs: number) {
@@ -27,6 +29,11 @@ export class Pair {
 
   get samples(): number {
     return Math.max(this.decode.samples, this.prefill.samples)
+  }
+
+  /** Nothing of it has to be guessed. */
+  get isKnown(): boolean {
+    return this.decode.samples > 0 && this.prefill.samples > 0
   }
 
   learnDecode(tokens: number, seconds: number, streams: number): void {

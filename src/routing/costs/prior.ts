@@ -4,6 +4,8 @@ export const prefillSGuess = 1 / 1_000
 /** An unknown machine is taken to be as slow as the slowest quarter: it is tried, but not flooded. */
 const unknownQuantile = 0.75
 const passes = 4
+/** From where the last fit came to: little has changed since. */
+const passesAgain = 1
 
 /** What is known of one pair: logarithms of seconds for a token. */
 export interface KnownPair {
@@ -24,9 +26,12 @@ export class Prior {
   #usualWeights = 0
   readonly #guessS: number
 
-  constructor(known: readonly KnownPair[], guessS: number) {
+  /** `before`: the fit to pairs most of which are known still. */
+  constructor(known: readonly KnownPair[], guessS: number, before?: Prior) {
     this.#guessS = guessS
-    for (let pass = 0; pass < passes; pass++) {
+    if (before)
+      for (const [weights, value] of before.#ofWeights) this.#ofWeights.set(weights, value)
+    for (let pass = 0; pass < (before ? passesAgain : passes); pass++) {
       refit(known, this.#ofEndpoint, endpointOf, this.#ofWeights, weightsOf)
       refit(known, this.#ofWeights, weightsOf, this.#ofEndpoint, endpointOf)
     }
