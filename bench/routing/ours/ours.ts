@@ -87,10 +87,7 @@ class Ours implements Policy {
   }
 
   arrived(request: Request): void {
-    const isFull =
-      this.#line.size >= waitingMax ||
-      this.#line.countOfTenant(request.tenant) >= waitingMaxOfTenant
-    if (isFull) return this.#view.refuse(request)
+    if (!this.#hasRoom(request)) return this.#view.refuse(request)
     const model = this.#view.models[request.model]!.name
     this.#keeper.residency.arrived(model, this.#view.nowMs)
     this.#dispatcher.arrived(model, request.band, this.#view.nowMs)
@@ -135,6 +132,17 @@ class Ours implements Policy {
       predictionError: sorted[sorted.length >> 1] ?? Number.NaN,
       cacheForeseen: this.#foreseenTokens / this.#cachedTokens,
     }
+  }
+
+  /** As `proxy/queue` has it: who is no batch work takes the place of the batch work that came last. */
+  #hasRoom({ tenant, band }: Request): boolean {
+    if (this.#line.countOfTenant(tenant) >= waitingMaxOfTenant) return false
+    if (this.#line.size < waitingMax) return true
+    const last = band === 'batch' ? undefined : this.#line.lastInPlace()
+    if (!last) return false
+    this.#line.leave(last)
+    this.#view.refuse(last.request)
+    return true
   }
 
   #slotsOf(slots: number): number | undefined {
