@@ -1,6 +1,8 @@
 /** Expected services are told apart by doublings, from a sixteenth of a second to an hour. */
 const classCount = 16
 const classFirst = -4
+/** Twice as long a service has to have waited so many times as long. At 2, short ones wait too long behind a burst. */
+const waitOfDoubling = 6
 /** Everybody has waited at least so long: two who have just come are not endlessly far apart. */
 const waitedLeastMs = 1_000
 /** A deadline counts when less than this is left beyond the service itself … */
@@ -144,7 +146,7 @@ export class TenantLine<W> {
       if (!node) continue
       const waited = nowMs - node.sinceMs + waitedLeastMs
       // The same size for all of a class, or arrival would not count within it.
-      const rank = bySize ? waited / 2 ** (at - from) : -node.arrival
+      const rank = bySize ? waited / waitOfDoubling ** (at - from) : -node.arrival
       if (rank > bestRank || (rank === bestRank && node.arrival < best!.arrival)) {
         best = node
         bestRank = rank
