@@ -191,7 +191,7 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     keeping: residency,
   }
   const placing = new Placing({ affinity, settings, pool, clock })
-  const dispatcher: Dispatcher = new Dispatcher({ endpoints, dice, tastes }, settings.routing)
+  const dispatcher: Dispatcher = new Dispatcher({ endpoints, tastes }, settings.routing)
   const trustTurned = (model: string, why: string | undefined) =>
     observer.noticed(why ?? 'predictions are good again', { model })
   const line = new Queue(pool, settings, clock, { dispatcher, trustTurned })
@@ -233,7 +233,7 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
   const refreshForUnknown = () => prober.refreshForUnknown()
   const ask = askInside({ server, clock })
   const setting = () => settings.embed.split
-  const speeds = new Speeds(learnedRates(pool, dispatcher.costs, clock))
+  const speeds = new Speeds(learnedRates(pool, dispatcher.costs))
   const embed = new Late<EmbedSplitter>(async () => {
     const { EmbedSplitter } = await import('./split/embed/run.ts')
     return new EmbedSplitter({ ask, pool, clock, speeds, observer, setting })

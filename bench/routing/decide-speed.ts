@@ -64,7 +64,7 @@ function measure(endpointCount: number, steps: number): DecideRow {
   const dice = seededDice(5)
   const endpoints = Array.from({ length: endpointCount }, (_, index) => new Stand(`e${index}`))
   const dispatcher = new Dispatcher(
-    { endpoints: () => endpoints, dice },
+    { endpoints: () => endpoints },
     { picker: 'expected-completion', preferences: {}, loadRescue: false },
   )
   const line = new Line<Waiter>(false, { shares: dispatcher.shares })

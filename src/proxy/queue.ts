@@ -1,5 +1,4 @@
 import type { Clock } from '../core/clock.ts'
-import { realDice } from '../core/dice.ts'
 import { Ewma } from '../core/ewma.ts'
 import { Failure } from '../core/failure.ts'
 import type { QueueSettings, RoutingSettings } from '../core/settings.ts'
@@ -82,8 +81,7 @@ export class Queue implements WaitingRoom, WaitingNow {
     this.#settings = settings.queue
     this.#clock = clock
     this.#dispatcher =
-      doors.dispatcher ??
-      new Dispatcher({ endpoints: () => pool.endpoints, dice: realDice() }, settings.routing)
+      doors.dispatcher ?? new Dispatcher({ endpoints: () => pool.endpoints }, settings.routing)
     const { shares } = this.#dispatcher
     this.#line = new Line(settings.queue.priorityAcrossTenants, { shares })
     const trustTurned = doors.trustTurned ?? (() => {})

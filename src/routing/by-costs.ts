@@ -1,14 +1,10 @@
 import { type Circumstances, costOf, errorOf, isFree, isTryable, savedTokens } from './cost.ts'
-import type { Field, Openings, Pressure } from './field.ts'
+import type { Field, Openings } from './field.ts'
 import { keptFor } from './holdback.ts'
 import type { Action, Crowds, Snapshot, Waiting } from './plan.ts'
+import { pressureOf } from './pressure.ts'
 import { placesMax } from './scratch.ts'
 import { settle } from './settle.ts'
-
-/** What is known worse than this is worth another look … */
-export const doubtful = 0.3
-/** … where it is thought to cost no more than this many times the best. */
-const exploredWithin = 1.5
 
 /** Two machines are equal where what they differ by is less than so many standard errors. */
 const errorsOfChance = 2
@@ -31,7 +27,6 @@ export function byCosts<W extends Waiting>(
     field,
     congestionS: congests ? (prices.congestion * line.countOf(model)) / field.perSecond : 0,
     pressure: pressureOf(snapshot, waiting, field, line),
-    riskPrice: waiting.deadlineMs === undefined ? prices.risk : prices.riskWithDeadline,
     idleWarm: openings.idleWarm,
   }
 
@@ -53,11 +48,10 @@ export function byCosts<W extends Waiting>(
     if (cost >= bestCost) continue
     best = at
     bestCost = cost
-    limit = Math.max(cost * (1 + prices.tieShare), cost + prices.tieS)
+    limit = cost * (1 + prices.tieShare)
   }
   if (best < 0) return undefined
   best = amongEquals(snapshot, waiting, field, best, limit, count)
-  if (field.doubtful) best = explored(snapshot, field, best, count)
   return settle(snapshot, circumstances, waiting, best)
 }
 
@@ -83,21 +77,6 @@ function openingsOf(field: Field, begun: number): Openings {
     if (place.warm) openings.warmUnheld = true
   }
   return openings
-}
-
-/** How much a load is wanted for this waiter. */
-export function pressureOf(
-  { nowMs }: Snapshot,
-  { need, sinceMs }: Waiting,
-  field: Field,
-  line: Crowds,
-): Pressure {
-  return {
-    waitedS: line.waitedMsOf(need.model, nowMs) / 1_000,
-    longestS: (nowMs - sinceMs) / 1_000,
-    warm: field.warmSomewhere || field.loadingSomewhere,
-    urgent: false,
-  }
 }
 
 /** Among costs that are as good as equal: who can begin, then whose cache holds more, then who was not picked longest. */
@@ -153,22 +132,4 @@ function isByChance(
   if (beyond <= cost * prices.tieShareIdle) return true
   const error = Math.hypot(errorOf(waiting, places[cheaper]!), errorOf(waiting, places[dearer]!))
   return beyond <= errorsOfChance * error
-}
-
-/** Rarely, and only where it costs little: somebody of whom too little is known, or nothing new for long. */
-function explored(snapshot: Snapshot, field: Field, best: number, count: number): number {
-  const { prices } = snapshot
-  if (prices.exploring <= 0) return best
-  const { costs } = snapshot.scratch
-  const limit = costs[best]! * exploredWithin
-  let candidate = -1
-  for (const at of field.openings.open) {
-    if (at >= count) break
-    const place = field.places[at]!
-    if (at === best || place.rates.doubt < doubtful || costs[at]! > limit) continue
-    if (!isFree(place) || !place.warm) continue
-    if (candidate < 0 || costs[at]! < costs[candidate]!) candidate = at
-  }
-  if (candidate < 0) return best
-  return snapshot.dice.roll() < prices.exploring ? candidate : best
 }

@@ -9,8 +9,6 @@ export interface Circumstances {
   /** Seconds of work that waits for this model, divided by all who work on it. */
   readonly congestionS: number
   readonly pressure: Pressure
-  /** Of a second of doubt. */
-  readonly riskPrice: number
   /** The model is in memory somewhere with a seat free now. */
   readonly idleWarm: boolean
 }
@@ -62,7 +60,7 @@ export function isCold(place: Place): boolean {
  * where it is not to be thought of.
  *
  *     wait + load + (prompt - cached) * prefill(n) + answer * decode(n)
- *     + eviction * (what the fleet loses) + congestion + risk + rules
+ *     + eviction * (what the fleet loses) + congestion + rules
  *
  * `n` counts the streams that run there with it. `enough`: what costs more need not be known exactly.
  */
@@ -72,23 +70,24 @@ export function costOf(
   snapshot: Snapshot,
   enough: number,
 ): number {
-  const { waiting, field, pressure, riskPrice } = circumstances
+  const { waiting, field, pressure } = circumstances
   const place = field.places[at]!
   if (place.quotedAt !== place.machine.changes) quote(place, snapshot.prices)
   if (isCold(place) && !snapshot.mayLoad(waiting, field, at, pressure))
     return Number.POSITIVE_INFINITY
   const { promptTokens, outTokens } = waiting.work
-  const doubt = 1 + riskPrice * place.rates.doubt
+  const readS = promptTokens * place.readS
   let cost =
     place.waitS +
     place.pushingS +
     congestionOf(circumstances, place) +
-    doubt * (place.loadS + promptTokens * place.readS + outTokens * place.writeS)
+    place.loadS +
+    readS +
+    outTokens * place.writeS
   if (snapshot.hasPrices) cost += snapshot.priceS(waiting, field, at)
   // Who holds the prompt is only asked where that could make a difference.
-  const mostSaved = doubt * promptTokens * place.readS
-  if (snapshot.hasCaches && cost - mostSaved < enough)
-    cost -= doubt * savedTokens(snapshot, waiting, field, at) * place.readS
+  if (snapshot.hasCaches && cost - readS < enough)
+    cost -= savedTokens(snapshot, waiting, field, at) * place.readS
   return cost
 }
 
@@ -99,7 +98,7 @@ export function addTerms(
   at: number,
   snapshot: Snapshot,
 ): void {
-  const { waiting, field, riskPrice } = circumstances
+  const { waiting, field } = circumstances
   const place = field.places[at]!
   const { promptTokens, outTokens } = waiting.work
   const prefillS = (promptTokens - savedTokens(snapshot, waiting, field, at)) * place.readS
@@ -111,7 +110,6 @@ export function addTerms(
     decodeS,
     place.pushingS,
     congestionOf(circumstances, place),
-    riskPrice * place.rates.doubt * (place.loadS + prefillS + decodeS),
     snapshot.hasPrices ? snapshot.priceS(waiting, field, at) : 0,
   )
 }

@@ -1,4 +1,3 @@
-import type { Dice } from '../core/dice.ts'
 import type { EndpointView } from '../core/endpoint-view.ts'
 import type { Figures } from '../core/observer.ts'
 import type { RoutingSettings } from '../core/settings.ts'
@@ -22,7 +21,6 @@ import type { Work } from './work.ts'
 
 export interface DispatcherDoors {
   readonly endpoints: () => readonly EndpointView[]
-  readonly dice: Dice
   readonly tastes?: Tastes
   readonly prices?: Prices
   /** Is given every decision about the line, to be made again one day; undefined: nothing is noted. */
@@ -48,7 +46,7 @@ export class Dispatcher {
   readonly #rush = new Rush()
   readonly #record: DispatcherDoors['record']
   readonly #survey: Survey
-  /** For questions: it takes no turns and rolls no dice. */
+  /** For questions: it takes no turns. */
   readonly #glance: Survey
 
   constructor(doors: DispatcherDoors, settings: RoutingSettings) {
@@ -58,7 +56,7 @@ export class Dispatcher {
     this.#record = doors.record
     this.#survey = new Survey({ ...doors, costs, running, turns, rush }, settings)
     const asIs = { nextOf: turns.nextOf.bind(turns), took: untouched }
-    const glances = { costs, running, rush, turns: asIs, dice: noChance, explaining: true }
+    const glances = { costs, running, rush, turns: asIs, explaining: true }
     this.#glance = new Survey({ ...doors, ...glances }, settings)
   }
 
@@ -178,9 +176,3 @@ export class Dispatcher {
 /** Samples from which on a speed is known. */
 const samplesEnough = 3
 const untouched = () => {}
-/** Dice that never let anything be tried out. */
-const noChance: Dice = { roll: one }
-
-function one(): number {
-  return 1
-}

@@ -94,8 +94,6 @@ export interface Field {
   readonly perSecond: number
   /** Tokens of a usual prompt for the model. */
   readonly usualPrompt: number
-  /** Of some of them little is known. */
-  readonly doubtful: boolean
   /** Some came back a moment ago. */
   readonly someHeld: boolean
   readonly openings: Openings

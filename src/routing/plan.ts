@@ -1,4 +1,3 @@
-import type { Dice } from '../core/dice.ts'
 import type { RoutingSettings } from '../core/settings.ts'
 import type { Barred } from './able.ts'
 import type { Field, Place, Pressure } from './field.ts'
@@ -47,8 +46,6 @@ export interface Snapshot {
   readonly settings: RoutingSettings
   readonly prices: Prices
   readonly turns: TurnsTaken
-  /** Chance, for one decision in a hundred that looks again at what is known badly. */
-  readonly dice: Dice
   /** Where this waiter could go; the same object for the same key. */
   fieldOf(waiting: Waiting): Field
   readonly scratch: Scratch

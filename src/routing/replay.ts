@@ -7,6 +7,7 @@ import type { Bar } from './filters.ts'
 import type { Need } from './need.ts'
 import type { TurnsTaken } from './pickers.ts'
 import type { Action, LineView, Snapshot, Waiting } from './plan.ts'
+import { pressureOf } from './pressure.ts'
 import type { Prices } from './prices.ts'
 import { Scratch } from './scratch.ts'
 
@@ -20,7 +21,6 @@ export interface DecisionEntry {
   readonly fields: Readonly<Record<string, FieldEntry>>
   readonly models: Readonly<Record<string, ModelEntry>>
   readonly waiting: readonly WaitingEntry[]
-  readonly rolls: readonly number[]
   readonly actions: readonly ActionEntry[]
 }
 
@@ -93,7 +93,6 @@ export function recording<W extends Waiting>(
   const models: Record<string, ModelEntry> = {}
   const seen: W[] = []
   const entries: WaitingEntry[] = []
-  const rolls: number[] = []
   const noteField = (waiting: Waiting): Field => {
     const field = inner.fieldOf(waiting)
     fields[waiting.key] ??= fieldEntry(field, inner, waiting, machines)
@@ -117,14 +116,8 @@ export function recording<W extends Waiting>(
       yield waiting
     }
   }
-  const roll = () => {
-    const rolled = inner.dice.roll()
-    rolls.push(rolled)
-    return rolled
-  }
   const snapshot: Snapshot = Object.create(inner, {
     fieldOf: { value: noteField },
-    dice: { value: { roll } },
     // Methods of a class with private parts must be called on itself.
     ...bound(inner, [
       'barsOf',
@@ -154,7 +147,6 @@ export function recording<W extends Waiting>(
       fields,
       models,
       waiting: entries,
-      rolls,
       actions: actions.map((action) => actionEntry(action, seen)),
     }),
   }
@@ -167,7 +159,6 @@ export function replayed(entry: DecisionEntry): { snapshot: Snapshot; line: Line
   for (const [key, field] of Object.entries(entry.fields)) fields.set(key, fieldOf(field, machines))
   const waiting: Waiting[] = entry.waiting.map(waitingOf)
   const of = (each: Waiting) => entry.waiting[waiting.indexOf(each)]!
-  const rolls = [...entry.rolls]
   return {
     snapshot: {
       nowMs: entry.nowMs,
@@ -177,7 +168,6 @@ export function replayed(entry: DecisionEntry): { snapshot: Snapshot; line: Line
       scratch: new Scratch(),
       hasCaches: true,
       hasPrices: true,
-      dice: { roll: () => rolls.shift() ?? 1 },
       turns: new NotedTurns(machines),
       fieldOf: ({ key }) => fields.get(key)!,
       isServable: ({ key }) => fields.get(key)!.places.length > 0,
@@ -266,12 +256,7 @@ function waitingEntry<W extends Waiting>(
   const { key, priority, sinceMs, deadlineMs, promised } = waiting
   const { not: _not, prompt: _prompt, ...need } = waiting.need
   const { lengths: _lengths, ...work } = waiting.work
-  const pressure = {
-    waitedS: line.waitedMsOf(need.model, snapshot.nowMs) / 1_000,
-    longestS: (snapshot.nowMs - sinceMs) / 1_000,
-    warm: field.warmSomewhere || field.loadingSomewhere,
-    urgent: false,
-  }
+  const pressure = pressureOf(snapshot, waiting, field, line)
   const each = <T>(of: (at: number) => T) => field.places.map((_place, at) => of(at))
   return {
     ...{ key, need, work, priority, sinceMs, deadlineMs, promised },

@@ -1,8 +1,6 @@
-import type { Dice } from '../core/dice.ts'
 import type { EndpointView, ModelView } from '../core/endpoint-view.ts'
 import type { RoutingSettings } from '../core/settings.ts'
 import { type Barred, barsOf, candidatesFor, isServable } from './able.ts'
-import { doubtful as doubtfulFrom } from './by-costs.ts'
 import { type Costs, secondsOf } from './costs/costs.ts'
 import { blankRates, type Rates } from './costs/rates.ts'
 import { weightsKey } from './costs/sample.ts'
@@ -38,16 +36,12 @@ const patienceS = 60
 const agedFillsMax = 8
 const endsGoodMsMax = 1_000
 
-/** Beliefs change with samples, and by age alone only slowly. */
-const ratesGoodMs = 10_000
-
 /** What a survey looks at. */
 export interface SurveyDoors {
   readonly endpoints: () => readonly EndpointView[]
   readonly costs: Costs
   readonly running: Running
   readonly turns: TurnsTaken
-  readonly dice: Dice
   readonly tastes?: Tastes
   readonly prices?: Prices
   readonly rush?: Rush
@@ -62,7 +56,6 @@ export class Survey implements Snapshot {
   readonly scratch = new Scratch()
   readonly prices: Prices
   readonly turns: TurnsTaken
-  readonly dice: Dice
   readonly explaining: boolean
   readonly hasCaches: boolean
   readonly hasPrices: boolean
@@ -81,7 +74,6 @@ export class Survey implements Snapshot {
     this.settings = settings
     this.prices = doors.prices ?? usualPrices
     this.turns = doors.turns
-    this.dice = doors.dice
     this.explaining = doors.explaining ?? false
     this.#tastes = doors.tastes ?? {}
     this.hasCaches = this.#tastes.cachedTokens !== undefined
@@ -147,7 +139,7 @@ export class Survey implements Snapshot {
     const { endpoint, machine } = place
     if (keeping)
       return keeping.mayLoad(endpoint.name, need.model, pressure, this.nowMs, machine.streams === 0)
-    if (!place.evicts || !pressure.warm) return true
+    if (!place.evicts || !pressure.warm || pressure.urgent) return true
     const rent = place.rates.loadS + this.prices.eviction * place.evictionS
     return pressure.waitedS >= rent || pressure.longestS >= patienceS
   }
@@ -163,7 +155,6 @@ export class Survey implements Snapshot {
     let warmSomewhere = false
     let loadingSomewhere = false
     let perSecond = 0
-    let doubtful = false
     let someHeld = false
     const usual = costs.usualOf(need.model)
     const barred: Barred[] = []
@@ -172,7 +163,6 @@ export class Survey implements Snapshot {
       places.push(place)
       if (place.warm) warmSomewhere = true
       if (place.held) someHeld = true
-      if (place.rates.doubt >= doubtfulFrom) doubtful = true
       if (place.warmInS !== undefined) loadingSomewhere = true
       if (!need.seat || !model || !(place.warm || place.warmInS !== undefined)) continue
       perSecond += model.seatsLimit / secondsOf(usual, place.rates, model.seatsLimit)
@@ -183,7 +173,6 @@ export class Survey implements Snapshot {
     return {
       usualPrompt: usual.prompt,
       openings,
-      doubtful,
       someHeld,
       places,
       barred,
@@ -300,7 +289,6 @@ class PlaceKept implements Place, EndsSource {
   #filledUsed = -1
   #filledMs = 0
   #ratesVersion = -1
-  #ratesAtMs = 0
 
   constructor(machine: MachineKept, weights: string, doors: SurveyDoors, agedFills: AgedFills) {
     this.machine = machine
@@ -340,10 +328,9 @@ class PlaceKept implements Place, EndsSource {
     this.held = model.heldBack
     const served = { endpoint: machine.name, weights, sizeBytes: model.sizeBytes }
     const version = costs.versionOf(machine.name, weights)
-    if (version !== this.#ratesVersion || nowMs - this.#ratesAtMs > ratesGoodMs) {
-      costs.ratesOf(rates, served, nowMs)
+    if (version !== this.#ratesVersion) {
+      costs.ratesOf(rates, served)
       this.#ratesVersion = version
-      this.#ratesAtMs = nowMs
     }
     rates.loadS = 0
     if (this.warm) return

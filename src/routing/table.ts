@@ -6,7 +6,6 @@ export const termNames = [
   'decode',
   'eviction',
   'congestion',
-  'risk',
   'rule',
 ] as const
 export type TermName = (typeof termNames)[number]

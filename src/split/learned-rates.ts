@@ -1,4 +1,3 @@
-import type { Clock } from '../core/clock.ts'
 import type { Pool } from '../pool/pool.ts'
 import type { Costs } from '../routing/costs/costs.ts'
 import { blankRates, decodeSAt, prefillSAt } from '../routing/costs/rates.ts'
@@ -13,7 +12,6 @@ import type { TokenTimes } from './speeds.ts'
 export function learnedRates(
   pool: Pool,
   costs: Costs,
-  clock: Clock,
 ): (backend: string, model: string) => TokenTimes | undefined {
   const rates = blankRates()
   return (backend, model) => {
@@ -23,7 +21,7 @@ export function learnedRates(
       return undefined
     const { digest, sizeBytes } = served
     const weights = weightsKey(digest, model, '')
-    costs.ratesOf(rates, { endpoint: backend, weights, sizeBytes }, clock.now())
+    costs.ratesOf(rates, { endpoint: backend, weights, sizeBytes })
     // What is measured has an error of its own, never just this one.
     const isGuess = rates.prefillError === errorOfGuess || rates.decodeError === errorOfGuess
     if (rates.samples === 0 || isGuess) return undefined

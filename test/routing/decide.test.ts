@@ -143,6 +143,18 @@ describe('a decision', () => {
     expect(scene.walk()).toBe('2@cold')
   })
 
+  it('loads it at once for who would be late at every warm seat, unless it is late with a load as well', () => {
+    const cold = { ...fast, name: 'cold', resident: false, evicts: true }
+    const scene = new Scene([{ ...snail, seats: 1 }, cold])
+    scene.come()
+    scene.walk()
+    scene.come({ deadlineMs: scene.nowMs + 100_000 })
+    scene.come({ deadlineMs: scene.nowMs + 500 })
+    expect(scene.walk()).not.toContain('@')
+    scene.come({ deadlineMs: scene.nowMs + 10_000 })
+    expect(scene.walk()).toContain('4@cold')
+  })
+
   it('begins no load without the word of who looks after the memory', () => {
     const keeping: Keeping = {
       evictionPriceS: () => 0,

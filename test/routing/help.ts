@@ -77,10 +77,7 @@ export function choose(
   need: Need,
   settings: RoutingSettings,
 ): Choice {
-  const dispatcher = new Dispatcher(
-    { endpoints: () => endpoints, dice: { roll: () => 0.5 } },
-    settings,
-  )
+  const dispatcher = new Dispatcher({ endpoints: () => endpoints }, settings)
   const action = dispatcher.decideFor(waitingOf(dispatcher, need), nobodyElse, 1_000)
   if (action?.kind === 'start')
     return { kind: 'take', endpoint: action.endpoint, asTry: action.asTry }

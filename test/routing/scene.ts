@@ -40,7 +40,6 @@ export class Scene {
     const views = machines.map((machine) => this.#view(machine))
     const doors = {
       endpoints: () => views,
-      dice: { roll: () => 0.5 },
       tastes,
       ...(record && { record }),
     }

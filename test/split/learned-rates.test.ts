@@ -39,7 +39,7 @@ function answered(promptTokens: number, outputTokens: number): Sample {
 
 it('gives what routing has measured at a machine, and nothing where it would only guess', () => {
   const costs = new Costs()
-  const rates = learnedRates(pool, costs, clock)
+  const rates = learnedRates(pool, costs)
   expect(rates('a', model)).toBeUndefined()
   // Too short a prompt to show how fast it reads: that would be a guess.
   costs.learn(answered(10, 100))

@@ -51,7 +51,7 @@ export class VirtualKeeper {
         doors.dispatcher().costs.loadS(servedBy(host, model), doors.view.nowMs),
       serviceS(host, model, streams) {
         const { costs } = doors.dispatcher()
-        costs.ratesOf(rates, servedBy(host, model), doors.view.nowMs)
+        costs.ratesOf(rates, servedBy(host, model))
         return secondsOf(costs.usualOf(model), rates, Math.max(1, streams))
       },
     })

@@ -42,8 +42,6 @@ export const oursPolicies: Readonly<Record<string, { title: string; manner: Mann
   'ours-swap20': kept('ours, swap budget 20 %', { swapShare: 0.2 }),
   'ours-swap2': kept('ours, swap budget 2 %', { swapShare: 0.02 }),
   'ours-weight4': kept('ours, what is pushed out counts 4 times', { evictionWeight: 4 }),
-  'ours-risk': priced('ours, risk 0.3', { risk: 0.3 }),
-  'ours-explore0': priced('ours, no exploring', { exploring: 0 }),
   'ours-frozen': { title: 'ours, learning frozen', manner: { ...whole, learningFrozen: true } },
   'ours-noaffinity': {
     title: 'ours, caches not thought of',

@@ -75,7 +75,7 @@ class Ours implements Policy {
       : { keeping }
     this.#dispatcher = new Dispatcher(
       {
-        ...{ endpoints: () => this.#endpoints, dice: view.dice, tastes },
+        ...{ endpoints: () => this.#endpoints, tastes },
         prices: { ...usualPrices, ...manner.prices },
       },
       { picker: manner.picker, preferences: {}, loadRescue: false },

@@ -15,8 +15,8 @@ export const b1: Scenario = {
     ...['olla', 'litellm-busy', 'litellm-latency', 'herd', 'clairvoyant'],
   ],
   ablations: [
-    ...['ours-told', 'ours-busy', 'ours-fifo', 'ours-price0', 'ours-price4', 'ours-risk'],
-    ...['ours-explore0', 'ours-frozen'],
+    ...['ours-told', 'ours-busy', 'ours-fifo', 'ours-price0', 'ours-price4'],
+    ...['ours-frozen'],
   ],
   inShort: ['maxconn', 'maxconn-weighted', 'least', 'ours'],
   columns: [

@@ -36,7 +36,7 @@ export const b7: Scenario = {
     'herd',
     'clairvoyant',
   ],
-  ablations: ['ours-told', 'ours-frozen', 'ours-busy', 'ours-explore0'],
+  ablations: ['ours-told', 'ours-frozen', 'ours-busy'],
   inShort: ['least', 'ours'],
   columns: [
     ...phases.flatMap((phase, index) =>

@@ -93,7 +93,7 @@ export class Optimizer {
       .map(({ model, limit }) => {
         const served = endpoint.model(model)
         const weights = weightsKey(served?.digest, model, '')
-        costs.ratesOf(rates, { endpoint: name, weights, sizeBytes: served?.sizeBytes }, nowMs)
+        costs.ratesOf(rates, { endpoint: name, weights, sizeBytes: served?.sizeBytes })
         return {
           model,
           seats: limit,

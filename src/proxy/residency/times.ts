@@ -30,7 +30,7 @@ export function timesFrom(pool: Pool, learned: () => Costs, clock: Clock): Learn
     loadS: (host, model) => learned().loadS(servedBy(host, model), clock.now()),
     serviceS(host, model, streams) {
       const costs = learned()
-      costs.ratesOf(rates, servedBy(host, model), clock.now())
+      costs.ratesOf(rates, servedBy(host, model))
       return secondsOf(costs.usualOf(model), rates, Math.max(1, streams))
     },
   }

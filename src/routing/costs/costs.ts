@@ -24,12 +24,6 @@ const lengthsEnough = 8
 const priorEvery = 64
 /** … and with each new pair as long as there are no more than this. */
 const pairsFew = 32
-/** Doubt of a guess, and of a pair with one or two samples, as a share of the expectation. */
-const doubts = [0.5, 0.35, 0.25] as const
-const doubtLeast = 0.05
-/** What was measured so long ago may have changed. */
-const oldMs = 600_000
-const doubtOld = 0.35
 /** Lengths that are assumed before the first answer. */
 const outTokensUsual = 200
 
@@ -94,7 +88,7 @@ export class Costs {
   }
 
   /** How fast a pair is believed to be, written into `rates`; how long a load takes is asked for apart. */
-  ratesOf(rates: Rates, served: ServedBy, nowMs: number): void {
+  ratesOf(rates: Rates, served: ServedBy): void {
     const pair = this.#pairs.peek(served.endpoint)?.peek(served.weights)
     if (pair && pair.prefill.samples > 0) {
       rates.prefillS = pair.prefill.base
@@ -115,7 +109,6 @@ export class Costs {
       rates.decodeError = errorOfGuess
     }
     rates.samples = pair?.samples ?? 0
-    rates.doubt = doubtOf(pair, nowMs)
   }
 
   /** Another number than before: what `ratesOf` says of this pair may have changed. Guesses change for all at once. */
@@ -175,7 +168,7 @@ export class Costs {
     if (!times) return false
     if (sample.whole) this.#noteUsual(size.model, times)
     const turned = this.#compare(sample, times)
-    const pair = this.#pairOf(endpoint, weights, endedMs)
+    const pair = this.#pairOf(endpoint, weights)
     const isNew = pair.samples === 0
     pair.learnPrefill(times.promptTokens, sample.cachedTokens, times.promptS, sample.streams)
     pair.learnDecode(times.outTokens, times.outS, sample.streams)
@@ -204,13 +197,10 @@ export class Costs {
       for (const [weights, pair] of pairs) yield { endpoint, weights, pair }
   }
 
-  #compare(
-    { size, endpoint, weights, streams, cachedTokens, endedMs }: Sample,
-    times: Times,
-  ): boolean {
+  #compare({ size, endpoint, weights, streams, cachedTokens }: Sample, times: Times): boolean {
     if (times.promptTokens + times.outTokens < 32) return false
     const rates = this.#scratch
-    this.ratesOf(rates, { endpoint, weights, sizeBytes: undefined }, endedMs)
+    this.ratesOf(rates, { endpoint, weights, sizeBytes: undefined })
     // A guess that was wrong is no broken belief; there was none.
     if (rates.samples < 3) return false
     const read = Math.max(0, times.promptTokens - cachedTokens)
@@ -256,7 +246,7 @@ export class Costs {
     return usualLengths
   }
 
-  #pairOf(endpoint: string, weights: string, nowMs: number): Pair {
+  #pairOf(endpoint: string, weights: string): Pair {
     let pairs = this.#pairs.get(endpoint)
     if (!pairs) {
       pairs = new Recent(pairsOfEndpointMax)
@@ -264,11 +254,10 @@ export class Costs {
     }
     let pair = pairs.get(weights)
     if (!pair) {
-      pair = new Pair(nowMs)
+      pair = new Pair()
       pairs.set(weights, pair)
     }
     pair.version = ++this.#versions
-    pair.lastMs = nowMs
     return pair
   }
 
@@ -311,13 +300,6 @@ export function secondsOf({ prompt, out }: Readonly<Usual>, rates: Rates, stream
 /** From the narrowest to the widest: the tenant's own answers, all of that kind, all for the model. */
 function lengthKeys({ model, op, tenant }: RequestSize): readonly string[] {
   return [`${model}\n${op}\n${tenant}`, `${model}\n${op}`, `\n${op}`]
-}
-
-function doubtOf(pair: Pair | undefined, nowMs: number): number {
-  const few = doubts[pair?.samples ?? 0]
-  if (few !== undefined || !pair) return few ?? doubts[0]
-  const spread = Math.max(doubtLeast, Math.min(doubtOld, pair.decode.spread / 2))
-  return nowMs - pair.lastMs > oldMs ? Math.max(spread, doubtOld) : spread
 }
 
 interface Times {

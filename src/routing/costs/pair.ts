@@ -18,14 +18,9 @@ const cachedShareMax = 0.2
 export class Pair {
   readonly prefill = new Slope()
   readonly decode = new Slope()
-  lastMs: number
   /** Another number with each sample. */
   version = 0
   #hitsInRow = 0
-
-  constructor(nowMs: number) {
-    this.lastMs = nowMs
-  }
 
   get samples(): number {
     return Math.max(this.decode.samples, this.prefill.samples)

@@ -12,8 +12,6 @@ export interface Rates {
   decodeSlope: number
   /** Seconds that a load takes; 0 where the model is there. */
   loadS: number
-  /** Standard deviation of all that as a share of itself: 0.5 for a guess, less with every sample, more with age. */
-  doubt: number
   /** Standard errors of `prefillS` and `decodeS`, as shares: what two machines differ by may be chance. */
   prefillError: number
   decodeError: number
@@ -28,7 +26,6 @@ export function blankRates(): Rates {
     decodeS: 0,
     decodeSlope: 0,
     loadS: 0,
-    doubt: 0,
     prefillError: 0,
     decodeError: 0,
     samples: 0,

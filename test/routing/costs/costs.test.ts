@@ -43,9 +43,9 @@ function learnedFrom(samples: readonly Sample[]): Costs {
   return costs
 }
 
-function ratesAt(costs: Costs, endpoint: string, weights = 'w', nowMs = 1_000) {
+function ratesAt(costs: Costs, endpoint: string, weights = 'w') {
   const rates = blankRates()
-  costs.ratesOf(rates, { endpoint, weights, sizeBytes: undefined }, nowMs)
+  costs.ratesOf(rates, { endpoint, weights, sizeBytes: undefined })
   return rates
 }
 
@@ -77,7 +77,6 @@ describe('the costs', () => {
     ])
     expect(ratesAt(costs, 'b', 'v').decodeS).toBeCloseTo(0.2, 2)
     expect(ratesAt(costs, 'new', 'w').decodeS).toBeCloseTo(0.05, 2)
-    expect(ratesAt(costs, 'new', 'w').doubt).toBe(0.5)
   })
 
   it('do not take a prompt out of the cache for a fast machine', () => {
@@ -90,13 +89,6 @@ describe('the costs', () => {
     const missed = () => sampleOf({ prompt: 1_000, cachedTokens: 900 })
     const costs = learnedFrom([...times(5, () => sampleOf()), ...times(10, missed)])
     expect(ratesAt(costs, 'a').prefillS).toBeCloseTo(0.001, 4)
-  })
-
-  it('doubt what is old and what was seen once', () => {
-    const one = learnedFrom([sampleOf()])
-    const many = learnedFrom(times(20, () => sampleOf()))
-    expect(ratesAt(one, 'a').doubt).toBeGreaterThan(ratesAt(many, 'a').doubt)
-    expect(ratesAt(many, 'a', 'w', 700_000).doubt).toBeGreaterThan(ratesAt(many, 'a').doubt)
   })
 
   it('count the bytes of a token by model', () => {
