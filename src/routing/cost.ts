@@ -60,7 +60,7 @@ export function isCold(place: Place): boolean {
  * where it is not to be thought of.
  *
  *     wait + load + (prompt - cached) * prefill(n) + answer * decode(n)
- *     + eviction * (what the fleet loses) + congestion + rules
+ *     + eviction * (what the fleet loses) + congestion - cache * (what is not read) + rules
  *
  * `n` counts the streams that run there with it. `enough`: what costs more need not be known exactly.
  */
@@ -86,8 +86,9 @@ export function costOf(
     outTokens * place.writeS
   if (snapshot.hasPrices) cost += snapshot.priceS(waiting, field, at)
   // Who holds the prompt is only asked where that could make a difference.
-  if (snapshot.hasCaches && cost - readS < enough)
-    cost -= savedTokens(snapshot, waiting, field, at) * place.readS
+  const worth = 1 + snapshot.prices.cache
+  if (snapshot.hasCaches && cost - worth * readS < enough)
+    cost -= worth * savedTokens(snapshot, waiting, field, at) * place.readS
   return cost
 }
 
@@ -101,7 +102,8 @@ export function addTerms(
   const { waiting, field } = circumstances
   const place = field.places[at]!
   const { promptTokens, outTokens } = waiting.work
-  const prefillS = (promptTokens - savedTokens(snapshot, waiting, field, at)) * place.readS
+  const savedS = savedTokens(snapshot, waiting, field, at) * place.readS
+  const prefillS = promptTokens * place.readS - savedS
   const decodeS = outTokens * place.writeS
   terms.push(
     place.waitS,
@@ -110,6 +112,7 @@ export function addTerms(
     decodeS,
     place.pushingS,
     congestionOf(circumstances, place),
+    -snapshot.prices.cache * savedS,
     snapshot.hasPrices ? snapshot.priceS(waiting, field, at) : 0,
   )
 }

@@ -7,6 +7,11 @@ export interface Prices {
   readonly eviction: number
   /** Of a second of work that waits: added to waiting for a busy seat while another stands idle. */
   readonly congestion: number
+  /**
+   * Of a second of reading that a cache saves, beyond that second: a prompt that is read anew elsewhere pushes others'
+   * out of the cache there, and slows those who write.
+   */
+  readonly cache: number
   /** Costs are equal when they differ by less than this share. */
   readonly tieShare: number
   /** Between two machines on which nothing runs, or by more where measuring is not so fine: nobody waits for it. */
@@ -18,6 +23,7 @@ export interface Prices {
 export const usualPrices: Prices = {
   eviction: 4,
   congestion: 2,
+  cache: 1,
   tieShare: 0.03,
   tieShareIdle: 0.15,
   tryDoubt: 0.5,

@@ -6,6 +6,7 @@ export const termNames = [
   'decode',
   'eviction',
   'congestion',
+  'cache',
   'rule',
 ] as const
 export type TermName = (typeof termNames)[number]

@@ -36,6 +36,7 @@ export const oursPolicies: Readonly<Record<string, { title: string; manner: Mann
   },
   'ours-price0': priced('ours, congestion price 0', { congestion: 0 }),
   'ours-price4': priced('ours, congestion price 4', { congestion: 4 }),
+  'ours-cache0': priced('ours, a hit counts as the seconds it saves', { cache: 0 }),
   'ours-evict0': priced('ours, eviction price 0', { eviction: 0 }),
   'ours-evict1': priced('ours, eviction price 1', { eviction: 1 }),
   'ours-noresidency': kept('ours, loads as requests come', { on: false }),

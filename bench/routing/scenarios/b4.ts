@@ -28,7 +28,7 @@ export const b4: Scenario = {
     'hash125',
     'clairvoyant',
   ],
-  ablations: ['ours-told', 'ours-noaffinity'],
+  ablations: ['ours-told', 'ours-noaffinity', 'ours-cache0'],
   inShort: ['sticky', 'maxconn', 'ours'],
   columns: [
     { title: 'cached %', figure: 'cachedShare', digits: 1, percent: true, better: 'higher' },
