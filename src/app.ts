@@ -46,6 +46,7 @@ import { learnedRates } from './split/learned-rates.ts'
 import type { SplitDoors } from './split/order.ts'
 import type { SpoolFile } from './split/shelf.ts'
 import { Speeds } from './split/speeds.ts'
+import { DecisionLog } from './telemetry/decision-log.ts'
 import { createLog, logObserver } from './telemetry/log.ts'
 import { createMetrics, type MetricsSnapshot } from './telemetry/metrics.ts'
 import { severalObservers } from './telemetry/several.ts'
@@ -191,7 +192,11 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     keeping: residency,
   }
   const placing = new Placing({ affinity, settings, pool, clock })
-  const dispatcher: Dispatcher = new Dispatcher({ endpoints, tastes }, settings.routing)
+  const decisionLog = openDecisionLog(settings.decisionLog, observer)
+  const dispatcher: Dispatcher = new Dispatcher(
+    { endpoints, tastes, ...(decisionLog && { record: (entry) => decisionLog.note(entry) }) },
+    settings.routing,
+  )
   const trustTurned = (model: string, why: string | undefined) =>
     observer.noticed(why ?? 'predictions are good again', { model })
   const line = new Queue(pool, settings, clock, { dispatcher, trustTurned })
@@ -399,6 +404,7 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     prober[Symbol.dispose]()
     addresses.close()
     await wire.close()
+    await decisionLog?.close()
     log.close()
   }
 
@@ -431,6 +437,10 @@ async function findThese(names: readonly string[], pool: Pool, clock: Clock): Pr
       )
     await sleep(clock, takeOverLooksEveryMs)
   }
+}
+
+function openDecisionLog(path: string | undefined, observer: Observer): DecisionLog | undefined {
+  return path === undefined ? undefined : new DecisionLog(path, { observer })
 }
 
 async function openSpool(bodies: BodyBudget): Promise<SpoolFile> {

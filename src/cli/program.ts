@@ -76,9 +76,16 @@ export async function runCli(
       code = await why(id, proxyUrl(options.url, env), options.json === true, env)
     })
 
-  program
-    .command('route')
-    .description('how requests are routed')
+  const route = program.command('route').description('how requests are routed')
+  route
+    .command('replay <file>')
+    .description('make the decisions of a log (routing.decision_log) once more, and compare')
+    .option('--json', 'as JSON')
+    .action(async (file: string, options: { json?: boolean }) => {
+      const { routeReplay } = await import('./route-replay.ts')
+      code = await routeReplay(file, options.json === true)
+    })
+  route
     .command('explain <model>')
     .description('where a request for this model would go now')
     .addOption(new Option('--tokens <number>', 'of its prompt').argParser(wholeNumber))

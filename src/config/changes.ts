@@ -10,8 +10,13 @@ export interface Change {
   readonly needsRestart: boolean
 }
 
-/** The socket is open, files lie in the directory, and the log has begun in its form. */
-const needRestart: ReadonlySet<string> = new Set(['listen', 'data', 'log.format'])
+/** The socket is open, files lie in the directory, and logs have begun in their form and place. */
+const needRestart: ReadonlySet<string> = new Set([
+  'listen',
+  'data',
+  'log.format',
+  'routing.decision_log',
+])
 
 /** What is different in `after`. */
 export function changesBetween(before: Settings, after: Settings): Change[] {
@@ -25,8 +30,14 @@ export function changesBetween(before: Settings, after: Settings): Change[] {
 
 /** `after` with everything that needs a restart as it was. */
 export function asFarAsPossible(before: Settings, after: Settings): Settings {
-  const { listen, dataDir } = before
-  return { ...after, listen, dataDir, log: { ...after.log, format: before.log.format } }
+  const { listen, dataDir, decisionLog } = before
+  return {
+    ...after,
+    listen,
+    dataDir,
+    decisionLog,
+    log: { ...after.log, format: before.log.format },
+  }
 }
 
 interface Difference {

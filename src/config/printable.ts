@@ -34,6 +34,8 @@ export function printable(settings: Settings, secret: (words: string) => string)
       preferences: routing.preferences,
       load_rescue: routing.loadRescue,
       affinity: placement.affinity ? 'on' : 'off',
+      hedge: settings.hedge ? 'on' : 'off',
+      decision_log: settings.decisionLog ?? 'off',
     },
     rules: placement.rules.map(printableRule),
     models: { aliases: placement.aliases, fallbacks: placement.fallbacks },

@@ -96,6 +96,16 @@ export const configSchema = z.strictObject({
     affinity: choice('on', 'off')
       .prefault('on')
       .describe('A conversation goes where it is in memory, while that saves more than it costs.'),
+    hedge: choice('off', 'on')
+      .prefault('off')
+      .describe(
+        'An answer that is late to begin is asked for a second time elsewhere, at most for two requests of a hundred.',
+      ),
+    decision_log: text('off, or a file', /^[^\0]{1,4096}$/)
+      .prefault('off')
+      .describe(
+        'A file in which decisions about those who wait are noted, for chasqui route replay; no prompts are in it.',
+      ),
   }),
   rules: rulesSchema
     .prefault([])

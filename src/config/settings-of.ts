@@ -79,6 +79,9 @@ export function settingsOf(
       commandsInstruction: config.generate.commands_instruction,
     },
     continuation: config.continuation,
+    hedge: routing.hedge === 'on',
+    decisionLog:
+      routing.decision_log === 'off' ? undefined : directory(routing.decision_log, env, cwd),
     embed: { split: config.embed.split },
     manage: { pull: config.manage.pull },
     forwardUnknown: config.forward_unknown,

@@ -30,6 +30,10 @@ export interface Settings {
   }
   /** When a backend breaks off in the middle of an answer, another one goes on with it. */
   readonly continuation: boolean
+  /** A request whose answer is late to begin is sent a second time elsewhere, and the first byte wins. */
+  readonly hedge: boolean
+  /** The file in which decisions are noted, to be made again one day; undefined: nowhere. */
+  readonly decisionLog: string | undefined
   readonly embed: { readonly split: EmbedSplit }
   readonly manage: { readonly pull: PullTargets }
   /** Unknown paths under /api and /v1 go to one backend instead of getting Ollama's 404. */

@@ -156,7 +156,11 @@ export function recording<W extends Waiting>(
 export function replayed(entry: DecisionEntry): { snapshot: Snapshot; line: LineView<Waiting> } {
   const machines = entry.machines.map(machineOf)
   const fields = new Map<string, Field>()
-  for (const [key, field] of Object.entries(entry.fields)) fields.set(key, fieldOf(field, machines))
+  // Needs that use the same seats share a place, and with it what the plan has done there.
+  const places = new Map<string, Place>()
+  const seated = new Set(entry.waiting.filter(({ need }) => need.seat).map(({ key }) => key))
+  for (const [key, field] of Object.entries(entry.fields))
+    fields.set(key, fieldOf(field, machines, { places, seats: seated.has(key) }))
   const waiting: Waiting[] = entry.waiting.map(waitingOf)
   const of = (each: Waiting) => entry.waiting[waiting.indexOf(each)]!
   return {
@@ -279,13 +283,15 @@ function machineOf({ weight, inFlight, ...numbers }: MachineEntry): Machine {
 function fieldOf(
   { places, bars: _bars, ...rest }: FieldEntry,
   machines: readonly Machine[],
+  shared: { readonly places: Map<string, Place>; readonly seats: boolean },
 ): Field {
-  return {
-    ...rest,
-    barred: [],
-    openings: noOpenings(),
-    places: places.map((place) => placeOf(place, machines[place.machine]!)),
+  const placeFor = (entry: PlaceEntry) => {
+    const key = `${entry.machine} ${shared.seats} ${entry.weights}`
+    const place = shared.places.get(key) ?? placeOf(entry, machines[entry.machine]!)
+    shared.places.set(key, place)
+    return place
   }
+  return { ...rest, barred: [], openings: noOpenings(), places: places.map(placeFor) }
 }
 
 function placeOf(entry: PlaceEntry, machine: Machine): Place {

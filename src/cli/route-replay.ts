@@ -1,0 +1,94 @@
+import { open } from 'node:fs/promises'
+import { fromJson } from '../core/every-number.ts'
+import { decide } from '../routing/decide.ts'
+import { type ActionEntry, actionEntry, type DecisionEntry, replayed } from '../routing/replay.ts'
+import { exit } from './exit-codes.ts'
+import { data, say } from './talk.ts'
+
+/** What was done by the log, and what is done now. */
+interface Difference {
+  readonly line: number
+  readonly noted: readonly string[]
+  readonly now: readonly string[]
+}
+
+interface Counts {
+  decisions: number
+  same: number
+  different: number
+  unreadable: number
+  first: Difference | undefined
+}
+
+/** `chasqui route replay FILE`: makes every decision of a log once more. Exit code 1: not all came out the same. */
+export async function routeReplay(path: string, asJson: boolean): Promise<number> {
+  let counts: Counts
+  try {
+    counts = await replayFile(path)
+  } catch (error) {
+    say(`${path} can not be read: ${error instanceof Error ? error.message : String(error)}`)
+    return exit.wrongUsage
+  }
+  if (asJson) data(JSON.stringify({ ...counts, first: counts.first ?? null }))
+  else for (const line of countLines(counts)) data(line)
+  return counts.different + counts.unreadable === 0 ? exit.done : exit.failed
+}
+
+async function replayFile(path: string): Promise<Counts> {
+  const counts: Counts = { decisions: 0, same: 0, different: 0, unreadable: 0, first: undefined }
+  await using file = await open(path)
+  let number = 0
+  for await (const text of file.readLines()) {
+    number++
+    if (text === '') continue
+    const made = madeAgain(text)
+    if (!made) {
+      counts.unreadable++
+      continue
+    }
+    counts.decisions++
+    const [noted, now] = [made.noted.map(actionWords), made.now.map(actionWords)]
+    if (noted.join('\n') === now.join('\n')) counts.same++
+    else {
+      counts.different++
+      counts.first ??= { line: number, noted, now }
+    }
+  }
+  return counts
+}
+
+/** Undefined: it is no decision, or one of another version; a line that a killed process has begun is one as well. */
+function madeAgain(
+  text: string,
+): { noted: readonly ActionEntry[]; now: readonly ActionEntry[] } | undefined {
+  try {
+    const entry = fromJson(text) as DecisionEntry
+    const { snapshot, line } = replayed(entry)
+    const waiting = [...line.inOrder(snapshot.nowMs)]
+    const actions = decide(snapshot, line)
+    return { noted: entry.actions, now: actions.map((action) => actionEntry(action, waiting)) }
+  } catch {
+    return undefined
+  }
+}
+
+function actionWords({ waiting, kind, endpoint, asTry }: ActionEntry): string {
+  const who = `waiter ${waiting + 1}`
+  if (kind === 'nobody') return `${who}: nobody can serve it`
+  if (kind === 'promise') return `${who}: waits for ${endpoint}`
+  return `${who}: begins at ${endpoint}${asTry ? ', on a seat that is tried' : ''}`
+}
+
+function countLines({ decisions, same, different, unreadable, first }: Counts): string[] {
+  const lines = [`${decisions} decisions: ${same} the same, ${different} different`]
+  if (unreadable > 0)
+    lines.push(`${unreadable} lines could not be read: cut off, or written by another version`)
+  if (!first) return lines
+  const nothing = ['nothing']
+  return [
+    ...lines,
+    `the first that differs is in line ${first.line}`,
+    ...(first.noted.length === 0 ? nothing : first.noted).map((words) => `  noted  ${words}`),
+    ...(first.now.length === 0 ? nothing : first.now).map((words) => `  now    ${words}`),
+  ]
+}
