@@ -72,6 +72,14 @@ export interface Continued {
   readonly afterMs: number
 }
 
+/** A request whose answer was late was sent a second time elsewhere, and this came of it. */
+export interface Hedged {
+  readonly first: string
+  readonly second: string
+  /** `won`: the first byte came from the second. */
+  readonly result: 'won' | 'lost'
+}
+
 /** A split run begins: what will be asked, and in how many parts. */
 export interface SplitStarted {
   readonly id: string
@@ -136,6 +144,9 @@ export interface Observer {
   residencyMoved(backend: string, model: string, what: 'loaded' | 'unloaded', why: string): void
   /** An answer that had broken off was gone on with elsewhere, or could not be. */
   continued(fact: Continued): void
+  hedged(fact: Hedged): void
+  /** Decisions that are not in their log. */
+  decisionsDropped(count: number): void
   splitStarted(fact: SplitStarted): void
   partTurned(fact: PartTurned): void
   splitEnded(fact: SplitEnded): void
@@ -159,6 +170,8 @@ export function deafObserver(heard: Partial<Observer> = {}): Observer {
     loadsHung: nothing,
     residencyMoved: nothing,
     continued: nothing,
+    hedged: nothing,
+    decisionsDropped: nothing,
     splitStarted: nothing,
     partTurned: nothing,
     splitEnded: nothing,

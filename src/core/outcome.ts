@@ -28,6 +28,8 @@ export type Outcome =
     }
   /** Cut by us in the middle of its answer, since its backend is drained and another one goes on with it. */
   | { readonly kind: 'moved'; readonly text: string }
+  /** Ended by us before it said a word: the same request was sent elsewhere as well, and the first byte came there. */
+  | { readonly kind: 'overtaken'; readonly text: string }
   /** The client hung up; nobody else's fault. */
   | { readonly kind: 'clientLeft' }
 
@@ -50,6 +52,7 @@ export function blame(outcome: Outcome): 'backend' | 'client' | 'nobody' {
   switch (outcome.kind) {
     case 'answered':
     case 'moved':
+    case 'overtaken':
       return 'nobody'
     case 'clientLeft':
       return 'client'

@@ -688,6 +688,8 @@ export function sayOutcome(outcome: Outcome): string {
       return `broke off ${outcome.afterFirstByte ? 'in the middle of' : 'before'} its answer`
     case 'moved':
       return 'moved elsewhere'
+    case 'overtaken':
+      return 'overtaken by another backend'
     case 'clientLeft':
       return 'client left'
   }

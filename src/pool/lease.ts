@@ -63,7 +63,9 @@ export class Lease implements Disposable, Rostered {
     if (answered && more.firstByteMs !== undefined) this.endpoint.firstByteMs.add(more.firstByteMs)
     const faulty = blame(outcome) === 'backend'
     const unsent =
-      outcome.kind === 'clientLeft' || (outcome.kind === 'refused' && outcome.why === 'loadsHang')
+      outcome.kind === 'clientLeft' ||
+      outcome.kind === 'overtaken' ||
+      (outcome.kind === 'refused' && outcome.why === 'loadsHang')
     const nothing = unsent || (faulty && more.forgiven === true)
     this.endpoint.judge(this.model, outcome, nothing ? 'nothing' : faulty ? 'bad' : 'good', this)
     this.watcher?.leaseSettled(outcome, answered ? more.figures : undefined)

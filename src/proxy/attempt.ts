@@ -64,7 +64,21 @@ export function runAttempt(
   )
 }
 
-interface Told {
+/** The same for one who may end it, and hears of its end in the very tick in which that is known. */
+export function beginAttempt(
+  exchange: Exchange,
+  lease: Lease,
+  receiver: Receiver,
+  doors: AttemptDoors,
+  told: Told,
+): AttemptUnderWay {
+  const attempt = new Attempt(exchange, lease, receiver, doors, told)
+  attempt.start(exchange.asked)
+  return attempt
+}
+
+/** Who hears how an attempt ended: once, and perhaps before it has really begun. */
+export interface Told {
   resolve(outcome: Outcome): void
   reject(error: Failure): void
 }

@@ -2,10 +2,13 @@ import type { Clock } from '../core/clock.ts'
 import { Ewma } from '../core/ewma.ts'
 import { Failure } from '../core/failure.ts'
 import type { QueueSettings, RoutingSettings } from '../core/settings.ts'
+import type { Endpoint } from '../pool/endpoint.ts'
 import type { Lease } from '../pool/lease.ts'
 import type { Pool } from '../pool/pool.ts'
+import { prefillSAt } from '../routing/costs/rates.ts'
 import { Dispatcher } from '../routing/dispatcher.ts'
 import type { Bar } from '../routing/filters.ts'
+import type { FirstWord } from '../routing/first-word.ts'
 import { Line, type Priority, type Waiter } from '../routing/line.ts'
 import { type Need, needKey } from '../routing/need.ts'
 import type { Action, Waiting } from '../routing/plan.ts'
@@ -181,6 +184,33 @@ export class Queue implements WaitingRoom, WaitingNow {
     if (now?.kind === 'nobody') throw new NobodyCan(now.bars)
     if (now?.kind === 'taken') return now.lease
     return await this.#wait(exchange, alone)
+  }
+
+  firstWordOf(lease: Lease): FirstWord | undefined {
+    return this.#watch.firstWordOf(lease)
+  }
+
+  leaseBeside(
+    exchange: Exchange,
+    first: Endpoint,
+    readSMax: number,
+    mayTake: (endpoint: Endpoint) => boolean,
+  ): Lease | undefined {
+    const dispatcher = this.#dispatcher
+    const line = this.#line
+    const all = this.#needOf(exchange)
+    // What is free is theirs who have no seat yet.
+    if (line.size > 0 && (this.#walkDue || line.countOf(all.model) > 0)) return undefined
+    const need = { ...all, not: new Set([...all.not, first.name]) }
+    const nowMs = this.#clock.now()
+    const start = dispatcher.wouldDo(need, exchange.size, line, nowMs)
+    if (start?.kind !== 'start' || start.asTry || start.isCold || start.place.held) return undefined
+    const { place, cachedTokens, waiting } = start
+    const streams = dispatcher.running.of(start.endpoint).length + 1
+    const readS = (waiting.work.promptTokens - cachedTokens) * prefillSAt(place.rates, streams)
+    if (!(readS < readSMax)) return undefined
+    const endpoint = this.#pool.endpoint(start.endpoint)
+    return endpoint && mayTake(endpoint) ? this.#take(start, exchange) : undefined
   }
 
   /**

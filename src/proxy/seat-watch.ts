@@ -4,6 +4,7 @@ import type { Outcome } from '../core/outcome.ts'
 import type { Lease, LeaseWatcher } from '../pool/lease.ts'
 import type { Decision } from '../routing/decisions.ts'
 import type { Dispatcher } from '../routing/dispatcher.ts'
+import { type FirstWord, firstWordOf } from '../routing/first-word.ts'
 import type { Action, Waiting } from '../routing/plan.ts'
 import type { Run } from '../routing/running.ts'
 import type { Exchange } from './exchange.ts'
@@ -43,6 +44,11 @@ export class SeatWatch {
     const run = lease.seat && dispatcher.began(start, exchange.size, exchange, nowMs)
     lease.watcher = new Followed(this.#doors, decision, run, nowMs)
   }
+
+  /** When the first word of who holds this lease was expected; undefined where nothing can be said of that. */
+  firstWordOf({ watcher }: Lease): FirstWord | undefined {
+    return watcher instanceof Followed ? watcher.firstWord : undefined
+  }
 }
 
 class Followed implements LeaseWatcher {
@@ -57,6 +63,13 @@ class Followed implements LeaseWatcher {
     this.#decision = decision
     this.#run = run
     this.#startedMs = startedMs
+  }
+
+  get firstWord(): FirstWord | undefined {
+    const run = this.#run
+    if (!run) return undefined
+    const { running } = this.#doors.dispatcher
+    return firstWordOf(run, this.#decision.table, running.of(run.served.endpoint).length)
   }
 
   leaseLoaded(): void {

@@ -14,6 +14,7 @@ import type { Conformance } from './continuing/conformance.ts'
 import { Elsewhere } from './elsewhere.ts'
 import type { Exchange } from './exchange.ts'
 import type { GoingOn } from './go-on.ts'
+import { type Hedge, Hedging } from './hedge.ts'
 import { KeptBudget } from './kept.ts'
 import type { Loads } from './loads.ts'
 import { Oversight } from './oversight.ts'
@@ -57,6 +58,7 @@ export class Server {
   readonly #poison = new Poison()
   readonly #running = new Roster<Exchange>()
   readonly #keeping = new KeptBudget()
+  readonly #hedging: Hedging
   readonly #goingOn = new Late(() => import('./go-on.ts'))
   readonly #oversight: Oversight
 
@@ -75,6 +77,7 @@ export class Server {
       },
     })
     this.#budget = new RetryBudget(doors.settings.retries, doors.clock.now())
+    this.#hedging = new Hedging(doors)
   }
 
   /** After a reload. */
@@ -161,7 +164,7 @@ export class Server {
 
   /** Attempts until one counts. What the last one left behind is the answer. `again`: another model stands in. */
   async #carry(exchange: Exchange, answer: Answer): Promise<'again' | undefined> {
-    const { clock, observer, queue, placing } = this.#doors
+    const { clock, observer, pool, queue, placing, settings } = this.#doors
     const { asked } = exchange
     const model = asked.ask.name.canonical
     this.#budget.earn()
@@ -182,6 +185,7 @@ export class Server {
         const lease = queue.leaseNow(exchange) ?? (await this.#lease(exchange, answer))
         if (lease === 'again') return 'again'
         if (!lease) break
+        let hedge: Hedge | undefined
         try {
           exchange.backend = lease.endpoint.name
           const takenMs = clock.now()
@@ -191,21 +195,28 @@ export class Server {
           const stillborn = this.#mustLoad(exchange, lease)
             ? await this.#load(exchange, lease, answer)
             : undefined
-          const sending = stillborn ? undefined : placing?.sent(exchange, lease.endpoint.name)
-          const outcome = stillborn ?? (await runAttempt(exchange, lease, answer, this.#doors))
+          if (settings.hedge && !stillborn) hedge = this.#hedging.of(exchange, lease, answer)
+          const sending =
+            stillborn || hedge ? undefined : placing?.sent(exchange, lease.endpoint.name)
+          const outcome =
+            stillborn ??
+            (hedge
+              ? await hedge.run((side, how) => {
+                  if (this.#settle(exchange, answer, side.lease, side.takenMs, how, true)) {
+                    blame()
+                    suspected = { endpoint: side.lease.endpoint, outcome: how }
+                  }
+                  if (isWorthRetrying(how) && !isRace(how)) exchange.hasTried(side.lease.endpoint)
+                })
+              : await runAttempt(exchange, lease, answer, this.#doors))
           if (sending) placing?.ended(exchange, lease.endpoint, sending, outcome)
-          exchange.attempts.push({ backend: lease.endpoint.name, outcome })
-          // No prompt has ever killed a load.
-          const death = !stillborn && isDeath(outcome) && asked.ask.repeatable
-          if (death) exchange.died(lease.endpoint, outcome)
-          lease.settle(outcome, {
-            figures: exchange.figures,
-            firstByteMs: answer.firstByteAfter(takenMs),
-            forgiven: death,
-          })
+          const held = hedge?.counts.lease ?? lease
+          const heldFromMs = hedge?.counts.takenMs ?? takenMs
+          const { endpoint } = held
+          const death = this.#settle(exchange, answer, held, heldFromMs, outcome, !stillborn)
           if (outcome.kind === 'answered') {
-            queue.served(clock.now() - takenMs)
-            if (answer.keeps) this.#noteSighting(exchange, lease.endpoint)
+            queue.served(clock.now() - heldFromMs)
+            if (answer.keeps) this.#noteSighting(exchange, endpoint)
             break
           }
           if (death) {
@@ -216,15 +227,15 @@ export class Server {
               break
             }
             blame()
-            suspected = { endpoint: lease.endpoint, outcome }
+            suspected = { endpoint, outcome }
           }
-          if (outcome.kind === 'refused' && outcome.why === 'noModel')
-            this.#forget(lease.endpoint, model)
+          hedge?.leaveSlower(pool)
           if (!this.#mayTryAgain(exchange, answer, outcome)) break
-          if (!isRace(outcome)) exchange.hasTried(lease.endpoint)
-          observer.retried(lease.endpoint.name, outcome.kind)
+          if (!isRace(outcome)) exchange.hasTried(endpoint)
+          observer.retried(endpoint.name, outcome.kind)
         } finally {
           lease[Symbol.dispose]()
+          hedge?.[Symbol.dispose]()
         }
       }
       if (await this.#goOn(exchange, answer)) return undefined
@@ -233,6 +244,30 @@ export class Server {
     }
     answer.finish(exchange.attempts.at(-1)?.outcome)
     return undefined
+  }
+
+  /** An attempt is over, and its seat free. True: a runner died under it; no prompt has ever killed a load. */
+  #settle(
+    exchange: Exchange,
+    answer: Answer,
+    lease: Lease,
+    takenMs: number,
+    outcome: Outcome,
+    wasSent: boolean,
+  ): boolean {
+    const { endpoint } = lease
+    const { ask } = exchange.asked
+    exchange.attempts.push({ backend: endpoint.name, outcome })
+    const death = wasSent && isDeath(outcome) && ask.repeatable
+    if (death) exchange.died(endpoint, outcome)
+    lease.settle(outcome, {
+      figures: exchange.figures,
+      firstByteMs: answer.firstByteAfter(takenMs),
+      forgiven: death,
+    })
+    if (outcome.kind === 'refused' && outcome.why === 'noModel')
+      this.#forget(endpoint, ask.name.canonical)
+    return death
   }
 
   /** True: another backend has given the client the rest of an answer that had broken off. */
@@ -386,7 +421,7 @@ export class Server {
 
   /** Of those that an exchange may make in all, the one under way among them. */
   #attemptsLeft({ attempts }: Exchange): number {
-    const made = attempts.filter(({ outcome }) => !isRace(outcome)).length
+    const made = attempts.filter(({ outcome }) => countsAsTry(outcome)).length
     return 1 + this.#doors.settings.retries.furtherAttemptsMax - made
   }
 
@@ -414,6 +449,9 @@ const mayReturn: ReadonlySet<string> = new Set([
   'tried',
   'loadsHang',
 ])
+
+/** One that was overtaken has not failed. */
+const countsAsTry = (outcome: Outcome) => !isRace(outcome) && outcome.kind !== 'overtaken'
 
 /** Nothing was done for it there. */
 const wasNobody = (outcome: Outcome) =>

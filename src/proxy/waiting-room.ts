@@ -1,5 +1,7 @@
 import type { QueueSettings, RoutingSettings } from '../core/settings.ts'
+import type { Endpoint } from '../pool/endpoint.ts'
 import type { Lease } from '../pool/lease.ts'
+import type { FirstWord } from '../routing/first-word.ts'
 import type { Priority } from '../routing/line.ts'
 import type { Exchange } from './exchange.ts'
 
@@ -30,6 +32,19 @@ export interface WaitingRoom {
    * or the wait is too long.
    */
   lease(exchange: Exchange): Promise<Lease>
+  /** When the first word of who holds this lease was expected; without the method: nobody knows. */
+  firstWordOf?(lease: Lease): FirstWord | undefined
+  /**
+   * A second seat for one that is under way at `first`: free now at another endpoint that `mayTake`, with the model in
+   * memory, its prompt read there within `readSMax` seconds, and wanted by nobody who waits; without the method: there
+   * is none.
+   */
+  leaseBeside?(
+    exchange: Exchange,
+    first: Endpoint,
+    readSMax: number,
+    mayTake: (endpoint: Endpoint) => boolean,
+  ): Lease | undefined
   /** After a reload. */
   reconfigure(settings: { queue: QueueSettings; routing: RoutingSettings }): void
 }

@@ -3,6 +3,8 @@ import { Late } from '../core/late.ts'
 import type { ExchangeEnded, Observer } from '../core/observer.ts'
 import { type AgentFigures, agentMetrics } from './agent-metrics.ts'
 import { continueMetrics } from './continue-metrics.ts'
+import { decisionMetrics } from './decision-metrics.ts'
+import { hedgeMetrics } from './hedge-metrics.ts'
 import { reloadMetrics } from './reload-metrics.ts'
 import { residencyMetrics } from './residency-metrics.ts'
 import {
@@ -315,6 +317,8 @@ export function createMetrics(
   return {
     observer: {
       ...continueMetrics(make),
+      ...hedgeMetrics(make),
+      ...decisionMetrics(make),
       ...splitMetrics(make),
       ...reloadMetrics(make),
       ...residencyMetrics(make),

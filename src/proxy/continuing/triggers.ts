@@ -27,6 +27,7 @@ export function triggerOf(outcome: Outcome): Trigger | undefined {
       return { kind: 'drained' }
     case 'answered':
     case 'refused':
+    case 'overtaken':
     case 'clientLeft':
       return undefined
   }
