@@ -25,6 +25,7 @@ import { sayNobody } from './refusals.ts'
 import { deathsMax, isWorthRetrying, RetryBudget } from './retry.ts'
 import { sightingOf } from './sighting.ts'
 import { sparesFor } from './spares.ts'
+import { Suspect } from './suspect.ts'
 import type { WaitingRoom } from './waiting-room.ts'
 import type { Wire } from './wire.ts'
 
@@ -164,19 +165,17 @@ export class Server {
 
   /** Attempts until one counts. What the last one left behind is the answer. `again`: another model stands in. */
   async #carry(exchange: Exchange, answer: Answer): Promise<'again' | undefined> {
-    const { clock, observer, pool, queue, placing, settings } = this.#doors
+    const { clock, observer, queue } = this.#doors
     const { asked } = exchange
     const model = asked.ask.name.canonical
     this.#budget.earn()
     if (wantsLoad(exchange) && asked.ask.purpose === 'infer') this.#doors.arrived?.(model)
     if (this.#poison.any && (await this.#poison.isBanned(model, asked.body, clock.now())))
       throw poisoned()
-    /** A runner's death is only held against its backend when the request turns out not to be the killer. */
-    let suspected: { endpoint: Endpoint; outcome: Outcome } | undefined
-    const blame = () => {
-      suspected?.endpoint.judge(model, suspected.outcome, 'bad')
-      suspected = undefined
-    }
+    const suspect = new Suspect(model)
+    const blame = () => suspect.blame()
+    // Another backend answers it, so the request is no killer.
+    answer.onFirstFrame = blame
 
     try {
       for (;;) {
@@ -185,57 +184,32 @@ export class Server {
         const lease = queue.leaseNow(exchange) ?? (await this.#lease(exchange, answer))
         if (lease === 'again') return 'again'
         if (!lease) break
-        let hedge: Hedge | undefined
         try {
-          exchange.backend = lease.endpoint.name
-          const takenMs = clock.now()
-          exchange.seatedMs = takenMs
-          // Another backend answers it, so the request is no killer.
-          answer.onFirstFrame = blame
-          const stillborn = this.#mustLoad(exchange, lease)
-            ? await this.#load(exchange, lease, answer)
-            : undefined
-          if (settings.hedge && !stillborn) hedge = this.#hedging.of(exchange, lease, answer)
-          const sending =
-            stillborn || hedge ? undefined : placing?.sent(exchange, lease.endpoint.name)
-          const outcome =
-            stillborn ??
-            (hedge
-              ? await hedge.run((side, how) => {
-                  if (this.#settle(exchange, answer, side.lease, side.takenMs, how, true)) {
-                    blame()
-                    suspected = { endpoint: side.lease.endpoint, outcome: how }
-                  }
-                  if (isWorthRetrying(how) && !isRace(how)) exchange.hasTried(side.lease.endpoint)
-                })
-              : await runAttempt(exchange, lease, answer, this.#doors))
-          if (sending) placing?.ended(exchange, lease.endpoint, sending, outcome)
-          const held = hedge?.counts.lease ?? lease
-          const heldFromMs = hedge?.counts.takenMs ?? takenMs
-          const { endpoint } = held
-          const death = this.#settle(exchange, answer, held, heldFromMs, outcome, !stillborn)
+          const { outcome, endpoint, death, fromMs } = await this.#try(
+            exchange,
+            answer,
+            lease,
+            suspect,
+          )
           if (outcome.kind === 'answered') {
-            queue.served(clock.now() - heldFromMs)
+            queue.served(clock.now() - fromMs)
             if (answer.keeps) this.#noteSighting(exchange, endpoint)
             break
           }
           if (death) {
             if (await this.#isKiller(exchange)) {
-              suspected = undefined
+              suspect.acquit()
               await this.#poison.ban(model, asked.body, clock.now())
               if (!answer.started) throw poisoned()
               break
             }
-            blame()
-            suspected = { endpoint, outcome }
+            suspect.holds(endpoint, outcome)
           }
-          hedge?.leaveSlower(pool)
           if (!this.#mayTryAgain(exchange, answer, outcome)) break
           if (!isRace(outcome)) exchange.hasTried(endpoint)
           observer.retried(endpoint.name, outcome.kind)
         } finally {
           lease[Symbol.dispose]()
-          hedge?.[Symbol.dispose]()
         }
       }
       if (await this.#goOn(exchange, answer)) return undefined
@@ -246,28 +220,63 @@ export class Server {
     return undefined
   }
 
-  /** An attempt is over, and its seat free. True: a runner died under it; no prompt has ever killed a load. */
+  /** One attempt, behind a load where that is needed; or two at the same time, of which one counts. */
+  async #try(exchange: Exchange, answer: Answer, lease: Lease, suspect: Suspect): Promise<Tried> {
+    const { clock, placing, settings } = this.#doors
+    const { endpoint } = lease
+    const fromMs = clock.now()
+    exchange.backend = endpoint.name
+    exchange.seatedMs = fromMs
+    if (this.#mustLoad(exchange, lease)) {
+      const outcome = await this.#load(exchange, lease, answer)
+      if (outcome) {
+        this.#settle(exchange, answer, lease, fromMs, outcome)
+        // No prompt has ever killed a load.
+        return { outcome, endpoint, fromMs, death: false }
+      }
+    }
+    const hedge = settings.hedge ? this.#hedging.of(exchange, lease, answer) : undefined
+    if (hedge) return await this.#race(exchange, answer, hedge, suspect)
+    const sending = placing?.sent(exchange, endpoint.name)
+    const outcome = await runAttempt(exchange, lease, answer, this.#doors)
+    if (sending) placing?.ended(exchange, endpoint, sending, outcome)
+    const death = isKilling(exchange, outcome)
+    this.#settle(exchange, answer, lease, fromMs, outcome, death)
+    return { outcome, endpoint, fromMs, death }
+  }
+
+  /** An attempt that a second one may join; whichever is out first is settled while the other goes on. */
+  async #race(exchange: Exchange, answer: Answer, given: Hedge, suspect: Suspect): Promise<Tried> {
+    using hedge = given
+    const outcome = await hedge.run(({ lease, takenMs }, how) => {
+      const died = isKilling(exchange, how)
+      this.#settle(exchange, answer, lease, takenMs, how, died)
+      if (died) suspect.holds(lease.endpoint, how)
+      if (isWorthRetrying(how) && !isRace(how)) exchange.hasTried(lease.endpoint)
+    })
+    const { lease, takenMs } = hedge.counts
+    const death = isKilling(exchange, outcome)
+    this.#settle(exchange, answer, lease, takenMs, outcome, death)
+    if (outcome.kind !== 'answered') hedge.leaveSlower(this.#doors.pool)
+    return { outcome, endpoint: lease.endpoint, fromMs: takenMs, death }
+  }
+
+  /** An attempt is over, and its seat free. `forgiven`: a runner died under it, which may be the request's own fault. */
   #settle(
     exchange: Exchange,
     answer: Answer,
     lease: Lease,
-    takenMs: number,
+    fromMs: number,
     outcome: Outcome,
-    wasSent: boolean,
-  ): boolean {
+    forgiven = false,
+  ): void {
     const { endpoint } = lease
-    const { ask } = exchange.asked
     exchange.attempts.push({ backend: endpoint.name, outcome })
-    const death = wasSent && isDeath(outcome) && ask.repeatable
-    if (death) exchange.died(endpoint, outcome)
-    lease.settle(outcome, {
-      figures: exchange.figures,
-      firstByteMs: answer.firstByteAfter(takenMs),
-      forgiven: death,
-    })
+    if (forgiven) exchange.died(endpoint, outcome)
+    const { figures } = exchange
+    lease.settle(outcome, { figures, firstByteMs: answer.firstByteAfter(fromMs), forgiven })
     if (outcome.kind === 'refused' && outcome.why === 'noModel')
-      this.#forget(endpoint, ask.name.canonical)
-    return death
+      this.#forget(endpoint, exchange.asked.ask.name.canonical)
   }
 
   /** True: another backend has given the client the rest of an answer that had broken off. */
@@ -449,6 +458,21 @@ const mayReturn: ReadonlySet<string> = new Set([
   'tried',
   'loadsHang',
 ])
+
+/** What came of an attempt. */
+interface Tried {
+  readonly outcome: Outcome
+  readonly endpoint: Endpoint
+  /** When its seat was taken, on the clock's `now`. */
+  readonly fromMs: number
+  /** A runner died under it. */
+  readonly death: boolean
+}
+
+/** A runner died under a request that may be the one that kills. */
+function isKilling({ asked }: Exchange, outcome: Outcome): boolean {
+  return isDeath(outcome) && asked.ask.repeatable
+}
 
 /** One that was overtaken has not failed. */
 const countsAsTry = (outcome: Outcome) => !isRace(outcome) && outcome.kind !== 'overtaken'
