@@ -12,6 +12,7 @@ import { playAll } from './routing/crew.ts'
 import { decideGoals, decideTable, measureDecisions } from './routing/decide-speed.ts'
 import { goalsOf } from './routing/goals-of.ts'
 import { type RoutingPlan, readRoutingPlan, routingUsage } from './routing/plan.ts'
+import { realLayer } from './routing/real/real.ts'
 import { ablationLines, gapLine, variantTable } from './routing/report.ts'
 import { Results } from './routing/results.ts'
 import { scenarios } from './routing/scenarios/scenarios.ts'
@@ -21,6 +22,7 @@ export const usage = routingUsage
 
 export async function routing(args: readonly string[]): Promise<void> {
   const plan = readRoutingPlan(args, cpus().length)
+  if (plan.isReal && plan.real) return realLayer(plan.real, say)
   say(
     plan.isShort ? 'SHORT: does it work, not how good is it' : 'the study in virtual time',
     `seeds ${plan.seeds.join(', ')}; ${figure(plan.requests)} requests a run; Node ${process.version}; ${loadNow()}`,
@@ -57,6 +59,10 @@ export async function routing(args: readonly string[]): Promise<void> {
   // A short run does not play all that is promised.
   const judged = goals.filter(({ found }) => !plan.isShort || Number.isFinite(found))
   say('', ...judged.map(verdict), '', ...gaps)
+  if (plan.real && plan.real.only.length > 0) {
+    say('')
+    await realLayer(plan.real, say)
+  }
 }
 
 /** The traces are made anew: they are the same for the same seed. */

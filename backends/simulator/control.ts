@@ -43,6 +43,13 @@ export async function control(
       return ok(simulator.settings)
     case 'POST /sim/crash-runner':
       return ok({ crashed: simulator.crashRunner(read().string('model')) })
+    case 'PUT /sim/pace': {
+      const slowness = read().number('slowness') ?? Number.NaN
+      if (!(slowness > 0)) return { status: 400, body: { error: 'slowness is a number above 0' } }
+      if (!simulator.slowDown(slowness))
+        return { status: 400, body: { error: 'needs the setting engine=shared' } }
+      return ok({ slowness })
+    }
     case 'PUT /sim/load': {
       const fields = read()
       const name = fields.string('name') ?? fields.string('model') ?? ''

@@ -28,6 +28,9 @@ export interface StoredModel {
   readonly parent: string
   readonly modifiedAt: number
   readonly remoteHost: string | undefined
+  /** Of the imitated machine, and no part of what a manifest says. */
+  readonly speed: number
+  readonly loadMs: number | undefined
   /** Of the manifest, 64 hex digits. */
   readonly digest: string
 }
@@ -62,6 +65,8 @@ export function blueprintOf(spec: ModelSpec, settings: SimulatorSettings): Bluep
     messages: null,
     parent: '',
     remoteHost: readModelName(spec.name)?.cloud ? 'https://ollama.com:443' : undefined,
+    speed: spec.speed ?? 1,
+    loadMs: spec.loadMs,
   }
 }
 
@@ -125,7 +130,7 @@ export class ModelStore {
   }
 
   write(name: string, blueprint: Blueprint, modifiedAt = this.#clock.wall()): StoredModel {
-    const { kind: _, parent: __, ...content } = blueprint
+    const { kind: _, parent: __, speed: ___, loadMs: ____, ...content } = blueprint
     const canonical = canonicalName(name)
     const model: StoredModel = {
       ...blueprint,

@@ -2,7 +2,7 @@ import { isObject, type Json, type JsonObject, toGoJson } from './go-json.ts'
 import type { StoredModel } from './models.ts'
 import { instanceOf } from './schema-instance.ts'
 import type { ModelKind, SimulatorSettings } from './settings.ts'
-import { answerOf, piecesFrom, rawSeam, seedOf, sha256, tokensOf } from './text.ts'
+import { answerOf, piecesFrom, rawSeam, scriptIn, seedOf, sha256, tokensOf } from './text.ts'
 
 /** One turn of a conversation, the same whichever family of clients said it. */
 export interface Turn {
@@ -126,7 +126,8 @@ export function planAnswer(
     question.numPredict < 0
       ? Infinity
       : question.numPredict + position + (trailing?.content.length ?? 0) + 1
-  let tokens = answerTokens(question, model, settings, seed, most)
+  const script = settings.scripts ? scriptIn(lastAsked(turns)) : undefined
+  let tokens = script ?? answerTokens(question, model, settings, seed, most)
   if (trailing) {
     if (!tokens.join('').startsWith(trailing.content)) {
       // These are somebody else's words; the answer goes on from them in its own way.
@@ -147,6 +148,10 @@ export function planAnswer(
         )
       : []
   return { ...cut({ thinking, content, silent }, question, contextTokens), call: undefined, prompt }
+}
+
+function lastAsked(turns: readonly Turn[]): string {
+  return turns.findLast(({ role }) => role === 'user')?.content ?? ''
 }
 
 function answerTokens(

@@ -5,6 +5,7 @@ import type { Occupancy } from './occupancy.ts'
 import { PromptCache, type Seating, tokenCount } from './prompt-cache.ts'
 import { clientLeft, Refusal, runnerStopped } from './refusal.ts'
 import type { SimulatorSettings } from './settings.ts'
+import type { EngineTurn, SharedEngine } from './shared-engine.ts'
 import type { Trace, TraceEntry } from './trace.ts'
 
 /** The options that make a runner; another set than the loaded one means loading again. */
@@ -46,6 +47,7 @@ export class Runner {
   readonly #dice: Dice
   readonly #trace: Trace
   readonly #occupancy: Occupancy
+  readonly #engine: SharedEngine | undefined
   readonly #cache: PromptCache
   readonly #waiting: (() => void)[] = []
   #taken = 0
@@ -64,6 +66,7 @@ export class Runner {
       dice: Dice
       trace: Trace
       occupancy: Occupancy
+      engine: SharedEngine | undefined
     },
   ) {
     this.model = model
@@ -75,6 +78,7 @@ export class Runner {
     this.#dice = surroundings.dice
     this.#trace = surroundings.trace
     this.#occupancy = surroundings.occupancy
+    this.#engine = surroundings.engine
     this.slots = slotsOf(model, surroundings.settings)
     this.#cache = new PromptCache(surroundings.settings, this.slots)
   }
@@ -120,14 +124,20 @@ export class Runner {
       entry.cachedTokens = (entry.cachedTokens ?? 0) + seating.cachedTokens
 
       if (seating.copyMs > 0) await sleep(this.#clock, seating.copyMs, stop.signal)
-      const promptMs = await this.#read(promptTokens - seating.cachedTokens, stop.signal)
+      const toRead = promptTokens - seating.cachedTokens
+      using turn = this.#engine?.begin(
+        { promptTokens: toRead, answerTokens: job.pieces, speed: this.model.speed },
+        stop.signal,
+      )
+      const promptMs = turn ? await turn.read() : await this.#read(toRead, stop.signal)
       goOn()
       // From here on the prompt is in the slot, whatever becomes of the answer.
       seating.slot.held = job.prompt
 
       const from = this.#clock.now()
-      await this.#speak(job.pieces, say, stop.signal, goOn, entry)
-      const outputMs = this.#clock.now() - from
+      if (turn) await this.#speakShared(turn, job.pieces, say, goOn, entry)
+      else await this.#speak(job.pieces, say, stop.signal, goOn, entry)
+      const outputMs = turn ? turn.spokenMs() : this.#clock.now() - from
       return { promptTokens, promptMs, outputTokens: job.pieces, outputMs }
     } finally {
       job.signal.removeEventListener('abort', onClientLeft)
@@ -232,6 +242,27 @@ export class Runner {
       }
     } finally {
       this.#decoding--
+    }
+  }
+
+  /** Lines that are due together are written in one turn, and leave in one piece. */
+  async #speakShared(
+    turn: EngineTurn,
+    pieces: number,
+    say: (index: number) => Promise<void>,
+    goOn: () => void,
+    entry: TraceEntry,
+  ): Promise<void> {
+    let index = 0
+    while (index < pieces) {
+      const said = await turn.more(index)
+      goOn()
+      entry.firstToken ??= this.#trace.now()
+      for (; index < said; index++) {
+        entry.outputTokens = (entry.outputTokens ?? 0) + 1
+        await say(index)
+        goOn()
+      }
     }
   }
 

@@ -6,6 +6,7 @@ import type { Occupancy } from './occupancy.ts'
 import { clientLeft, Refusal } from './refusal.ts'
 import { type Fingerprint, Runner, slotsOf } from './runner.ts'
 import type { SimulatorSettings } from './settings.ts'
+import type { SharedEngine } from './shared-engine.ts'
 import type { Trace, TraceEntry } from './trace.ts'
 
 /** What a request needs from the scheduler. */
@@ -45,6 +46,7 @@ export class Scheduler {
   readonly #trace: Trace
   readonly #faults: Faults
   readonly #occupancy: Occupancy
+  readonly #engine: SharedEngine | undefined
   readonly #runners = new Map<string, Runner>()
   readonly #seenWeights = new Set<string>()
   #pending: Pending[] = []
@@ -59,6 +61,7 @@ export class Scheduler {
     trace: Trace
     faults: Faults
     occupancy: Occupancy
+    engine: SharedEngine | undefined
   }) {
     this.#settings = surroundings.settings
     this.#clock = surroundings.clock
@@ -66,6 +69,7 @@ export class Scheduler {
     this.#trace = surroundings.trace
     this.#faults = surroundings.faults
     this.#occupancy = surroundings.occupancy
+    this.#engine = surroundings.engine
   }
 
   runners(): Runner[] {
@@ -100,6 +104,14 @@ export class Scheduler {
       void this.#pump()
     })
     return this.#holdOf(runner)
+  }
+
+  /** In memory at once, beside anything that is going on. */
+  preload(model: StoredModel, fingerprint: Fingerprint): void {
+    const runner = this.#newRunner({ model, fingerprint, keepAliveMs: undefined })
+    this.#runners.set(model.weights, runner)
+    runner.refcount++
+    this.#release(runner)
   }
 
   /** `ollama stop`: ends as soon as nobody uses it any more; 200 also when it was never there. */
@@ -245,7 +257,7 @@ export class Scheduler {
     return ranked.find((runner) => runner.refcount === 0) ?? ranked[0]
   }
 
-  #predictedBytes(wish: Wish): number {
+  #predictedBytes(wish: Pick<Wish, 'model' | 'fingerprint'>): number {
     const slots = slotsOf(wish.model, this.#settings)
     return (
       wish.model.sizeBytes + this.#settings.kvBytesPerToken * wish.fingerprint.contextTokens * slots
@@ -255,7 +267,8 @@ export class Scheduler {
   #loadMs(wish: Wish): number {
     const { loadMs, loadOverheadMs, loadBytesPerSecond, warmLoadFactor, jitter } = this.#settings
     const warm = this.#seenWeights.has(wish.model.weights) ? Math.max(1, warmLoadFactor) : 1
-    const ms = loadMs ?? loadOverheadMs + (wish.model.sizeBytes / loadBytesPerSecond / warm) * 1000
+    const byRate = loadOverheadMs + (wish.model.sizeBytes / loadBytesPerSecond / warm) * 1000
+    const ms = wish.model.loadMs ?? loadMs ?? byRate
     return jittered(this.#dice, ms, jitter)
   }
 
@@ -280,7 +293,15 @@ export class Scheduler {
       throw clientLeft()
     }
     this.#seenWeights.add(wish.model.weights)
-    const runner = new Runner(
+    const runner = this.#newRunner(wish)
+    this.#runners.set(wish.model.weights, runner)
+    this.#use(runner, wish)
+    entry.loadEnd = this.#trace.now()
+    return runner
+  }
+
+  #newRunner(wish: Pick<Wish, 'model' | 'fingerprint' | 'keepAliveMs'>): Runner {
+    return new Runner(
       wish.model,
       wish.fingerprint,
       wish.keepAliveMs ?? this.#settings.keepAliveMs,
@@ -291,12 +312,9 @@ export class Scheduler {
         dice: this.#dice,
         trace: this.#trace,
         occupancy: this.#occupancy,
+        engine: this.#engine,
       },
     )
-    this.#runners.set(wish.model.weights, runner)
-    this.#use(runner, wish)
-    entry.loadEnd = this.#trace.now()
-    return runner
   }
 }
 

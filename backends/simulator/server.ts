@@ -4,12 +4,13 @@ import { type Clock, scaledClock, sleep } from '../../src/core/clock.ts'
 import { type Dice, seededDice } from '../../src/core/dice.ts'
 import { decoded, readBody } from './body.ts'
 import { control } from './control.ts'
+import { datedClock } from './dated-clock.ts'
 import { hostAllowed, originAllowed, preflightHeaders, preflightVary } from './doors.ts'
 import { Downloads } from './downloads.ts'
 import { refuse } from './families.ts'
 import { Faults } from './faults.ts'
 import { Fields, isObject, parseFirst, toGoJson } from './go-json.ts'
-import type { House } from './inference.ts'
+import { findModel, fingerprintOf, type House } from './inference.ts'
 import { ModelStore, type StoredModel } from './models.ts'
 import { type ModelStats, Occupancy } from './occupancy.ts'
 import { inLayer, Refusal } from './refusal.ts'
@@ -25,6 +26,7 @@ import {
   type ModelSpec,
   type SimulatorSettings,
 } from './settings.ts'
+import { SharedEngine } from './shared-engine.ts'
 import { sha256 } from './text.ts'
 import { Trace, type TraceEntry } from './trace.ts'
 
@@ -73,6 +75,8 @@ export interface Simulator extends AsyncDisposable {
   stats(): SimulatorStats
   /** Kills the process behind a loaded model, or behind all of them. */
   crashRunner(model?: string): number
+  /** So many times slower than its settings say, as a hot card is; false: its engine is stepped and can not be. */
+  slowDown(times: number): boolean
   /** A model appears on the disk without anybody having used the API. */
   addModel(spec: ModelSpec): StoredModel
   removeModel(name: string): boolean
@@ -90,7 +94,10 @@ export async function startSimulator(
     ...(given.generation === 'old' ? { version: lastOldVersion } : {}),
     ...given,
   }
-  const clock = doors.clock ?? scaledClock(settings.clockSpeed)
+  const { clockSpeed, datesFromMs } = settings
+  const ownClock =
+    datesFromMs === undefined ? scaledClock(clockSpeed) : datedClock(clockSpeed, datesFromMs)
+  const clock = doors.clock ?? ownClock
   const dice = doors.dice ?? seededDice(settings.seed)
   const machine = new Machine(settings, clock, dice)
   await machine.listen()
@@ -106,6 +113,7 @@ class Machine implements Simulator {
   readonly #routes: readonly Route[]
   readonly #store: ModelStore
   readonly #occupancy: Occupancy
+  readonly #engine: SharedEngine | undefined
   #house: House
   #server: Server
   #port: number
@@ -124,9 +132,14 @@ class Machine implements Simulator {
     this.#trace = new Trace(clock, settings.traceMax)
     this.#store = new ModelStore(settings, clock)
     this.#occupancy = new Occupancy()
+    this.#engine = settings.engine === 'shared' ? new SharedEngine(settings, clock) : undefined
     this.faults = new Faults(dice, settings.faults, () => this.#faultsChanged())
     this.#port = settings.port
     this.#house = this.#newHouse()
+    for (const name of settings.preloaded) {
+      const model = findModel(this.#house, name)
+      this.#house.scheduler.preload(model, fingerprintOf(model, {}, true, settings))
+    }
     this.#server = this.#newServer()
   }
 
@@ -192,6 +205,10 @@ class Machine implements Simulator {
     return crashed
   }
 
+  slowDown(times: number): boolean {
+    this.#engine?.slowDown(times)
+    return this.#engine !== undefined
+  }
   addModel(spec: ModelSpec): StoredModel {
     return this.#store.add(spec)
   }
@@ -239,6 +256,7 @@ class Machine implements Simulator {
       trace: this.#trace,
       faults: this.faults,
       occupancy: this.#occupancy,
+      engine: this.#engine,
     }
     const remote: SimulatorSettings = { ...settings, slots: cloudSlots, kinds: {}, models: [] }
     const cloudModel = new ModelStore(remote, this.#clock).add({ name: 'remote:cloud' })
@@ -258,7 +276,7 @@ class Machine implements Simulator {
         { contextTokens: settings.contextTrainDefault, others: '', gpuLayers: undefined },
         Infinity,
         0,
-        { ...surroundings, settings: remote },
+        { ...surroundings, settings: remote, engine: undefined },
       ),
     }
   }

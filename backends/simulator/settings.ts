@@ -38,6 +38,10 @@ export interface ModelSpec {
   readonly digest?: string
   readonly embeddingLength?: number
   readonly family?: string
+  /** Of reading and writing: 0.5 is half as fast as the machine's figures say; 1 unless said. `shared` engines only. */
+  readonly speed?: number
+  /** A flat load time of its own. */
+  readonly loadMs?: number
 }
 
 /** Every number of the imitated server. Times are in milliseconds of the simulator's clock. */
@@ -47,6 +51,8 @@ export interface SimulatorSettings {
   /** 0: any free port. */
   readonly port: number
   readonly models: readonly (string | ModelSpec)[]
+  /** Of those, what is in memory when the doors open, as if it had just been used; a restart forgets it. */
+  readonly preloaded: readonly string[]
   /** OLLAMA_NUM_PARALLEL. */
   readonly slots: number
   /** OLLAMA_MAX_LOADED_MODELS. */
@@ -76,6 +82,13 @@ export interface SimulatorSettings {
   readonly decodeTokensPerSecond: number
   /** A step with k busy slots takes 1 + alpha * (k - 1) times as long: near 0 on graphics cards, near 1 on CPUs. */
   readonly slowdownAlpha: number
+  /**
+   * `slots`: each model has an engine, stepped through token by token. `shared`: one for the whole machine, whose times
+   * are worked out: a hundred times cheaper, without jitter.
+   */
+  readonly engine: 'slots' | 'shared'
+  /** Lines that a `shared` engine writes at once, the first token aside. */
+  readonly tokensPerWrite: number
   /** Share by which steps and loads vary at random. */
   readonly jitter: number
   /** `old`: up to 0.24, with runners that keep no prompts in memory beside the slots; `new`: from 0.30 on. */
@@ -96,8 +109,12 @@ export interface SimulatorSettings {
   readonly origins: readonly string[]
   /** How many times faster than life the clock runs; ignored where a clock is handed in. */
   readonly clockSpeed: number
+  /** From this date on dates run as fast as the clock; undefined: they are those of life. */
+  readonly datesFromMs: number | undefined
   /** Length of every answer; undefined: each has its own, 20 to 120 tokens. */
   readonly answerTokens: number | undefined
+  /** A last user message that begins with `[[NAME says N]]` is answered with N tokens of four characters that belong to NAME. */
+  readonly scripts: boolean
   /** Whether a request with tools is answered with a call: when the last user message says "tool", or at any rate. */
   readonly toolCalls: 'when-asked' | 'always' | 'never'
   /** /api/chat has calls in a line of their own, or in the last line, as with engines that read calls themselves. */
@@ -127,6 +144,7 @@ export const defaultSettings: SimulatorSettings = {
   host: '127.0.0.1',
   port: 0,
   models: ['llama3.2', 'qwen3', 'all-minilm'],
+  preloaded: [],
   slots: 1,
   maxLoaded: 3,
   maxQueue: 512,
@@ -143,6 +161,8 @@ export const defaultSettings: SimulatorSettings = {
   prefillBatchTokens: 512,
   decodeTokensPerSecond: 2000,
   slowdownAlpha: 0.1,
+  engine: 'slots',
+  tokensPerWrite: 16,
   jitter: 0,
   generation: 'new',
   promptCacheBytes: 8192 * 2 ** 20,
@@ -155,7 +175,9 @@ export const defaultSettings: SimulatorSettings = {
   missingRoutes: [],
   origins: [],
   clockSpeed: 1,
+  datesFromMs: undefined,
   answerTokens: undefined,
+  scripts: false,
   toolCalls: 'when-asked',
   toolCallLine: 'own',
   pullBytesPerSecond: 1e9,

@@ -74,6 +74,24 @@ export function answerOf(seed: number, length: number | undefined, most = Infini
   return { tokens, text: tokens.join('') }
 }
 
+/** What a scripted question begins with, and the answer that it gets. */
+export function scriptMark(name: string, tokens: number): string {
+  return `[[${name} says ${tokens}]]`
+}
+
+/** The answer that a question asks for by its mark; undefined: it has none. */
+export function scriptIn(question: string): string[] | undefined {
+  const [, name, count] = /^\[\[([\w-]{1,64}) says (\d{1,6})\]\]/.exec(question) ?? []
+  return name === undefined ? undefined : scriptOf(name, Number(count))
+}
+
+/** So many tokens of four characters: as many as they count for when they stand in a prompt later. */
+export function scriptOf(name: string, count: number): string[] {
+  const dice = seededDice(seedOf('script', name))
+  const letter = () => String.fromCharCode(97 + Math.floor(26 * dice.roll()))
+  return Array.from({ length: count }, () => ` ${letter()}${letter()}${letter()}`)
+}
+
 /** Any text cut into tokens of about four characters, never inside one character. */
 export function tokensOf(text: string): string[] {
   return text.match(/[\s\S]{1,4}/gu) ?? []

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { UsageError, whole } from '../plan.ts'
 import { catalogue } from './policies/catalogue.ts'
+import type { RealPlan } from './real/real.ts'
 import { scenarios } from './scenarios/scenarios.ts'
 import { type Recorded, readRecorded } from './traffic/recorded.ts'
 
@@ -20,15 +21,23 @@ export interface RoutingPlan {
   readonly threads: number
   /** How long decisions take. */
   readonly decisions: boolean
+  /** Layer two: with processes. A short run has a little of it behind the study. */
+  readonly real: RealPlan | undefined
+  /** Layer two alone. */
+  readonly isReal: boolean
 }
 
 export const routingUsage =
-  '[--short] [--only B1,B3,decide] [--seeds N] [--seed FIRST] [--requests N] [--policies ours,maxconn,…] [--load 0.85] [--trace FILE]'
+  '[--short] [--only B1,B3,decide] [--seeds N] [--seed FIRST] [--requests N] [--policies ours,maxconn,…] [--load 0.85] [--trace FILE] | --real [--scale 15] [--only B1,B3] [--requests N] [--seed S] [--short]'
 
 const extras = ['decide']
 const seedsFull = 5
 const requestsFull = 4_000
 const requestsShort = 600
+/** Layer two: a scenario takes three to six minutes, the short form half a minute. */
+const requestsReal = 2_000
+const requestsRealShort = 200
+const scaleReal = 15
 
 export function readRoutingPlan(args: readonly string[], cores: number): RoutingPlan {
   const { values } = parseOrComplain(args)
@@ -47,6 +56,27 @@ export function readRoutingPlan(args: readonly string[], cores: number): Routing
     recorded: values.trace === undefined ? undefined : readRecorded(values.trace),
     threads: Math.min(2, Math.max(1, cores)),
     decisions: only?.includes('decide') ?? true,
+    isReal: values.real ?? false,
+    real: realIn(values, first, only),
+  }
+}
+
+function realIn(
+  values: ReturnType<typeof parseOrComplain>['values'],
+  seed: number,
+  only: readonly string[] | undefined,
+): RealPlan | undefined {
+  const { real: isReal = false, short: isShort = false } = values
+  if (!isReal && values.scale !== undefined) throw new UsageError('--scale goes with --real')
+  if (!isReal && !isShort) return undefined
+  const words = isShort ? ['B1'] : scenarios.map(({ word }) => word)
+  const usual = isShort ? requestsRealShort : requestsReal
+  return {
+    seed,
+    only: words.filter((word) => only?.includes(word) ?? true),
+    // Behind a short study the number of its requests says nothing of these.
+    requests: isReal ? whole('requests', values.requests, usual, 50, 20_000) : usual,
+    scale: whole('scale', values.scale, scaleReal, 1, 60),
   }
 }
 
@@ -77,6 +107,7 @@ function parseOrComplain(args: readonly string[]) {
       options: {
         ...{ short: { type: 'boolean' }, only: text, seeds: text, seed: text, requests: text },
         ...{ policies: text, load: text, trace: text },
+        ...{ real: { type: 'boolean' }, scale: text },
       },
     })
   } catch (error) {
