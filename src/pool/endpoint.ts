@@ -74,6 +74,10 @@ export class Endpoint implements EndpointView {
   readonly #inMemorySinceMs = new Map<string, number>()
   /** Loaded by us, as far as we know, and on none of its lists yet. */
   readonly #unseen = new Set<string>()
+  /** Out of memory since something last came into it; a load takes longer than the time between two looks. */
+  readonly #left = new Map<string, ModelInMemory>()
+  #leftAtMs = 0
+  #hadToLeave = false
   /** Runner options of our own load of what is in memory. */
   readonly #loadedWith = new Map<string, RunnerKey>()
   readonly #served = new Map<string, ServedModel>()
@@ -228,15 +232,25 @@ export class Endpoint implements EndpointView {
       this.#loadedWith.delete(canonical)
       this.#unseen.delete(canonical)
     }
-    // Something new is there, and something else is not that had time left and was not asked to leave.
+    const hasCome = came.length > 0 || passedBy
     const wallMs = this.#doors.clock.wall()
-    const pushedOut = gone.filter(
-      ({ canonical, expiresAt }) =>
-        !this.parting.has(canonical) &&
-        (expiresAt === undefined || Date.parse(expiresAt) > wallMs + expiryMsUnclear),
-    )
-    if (pushedOut.length > 0 && (came.length > 0 || passedBy))
-      this.memory.refused(bytesOf(listed) + bytesOf(pushedOut), listed.length + pushedOut.length)
+    // Had it time left, and was not asked to leave, it was pushed out; where nobody says what time it had, only if
+    // something else is there instead.
+    const isPushed = ({ canonical, expiresAt }: ModelInMemory) =>
+      !this.parting.has(canonical) &&
+      (expiresAt === undefined ? hasCome : Date.parse(expiresAt) > wallMs + expiryMsUnclear)
+    if (this.now - this.#leftAtMs > loadMsLongest) this.#left.clear()
+    if (this.#left.size === 0) this.#hadToLeave = false
+    for (const model of gone) this.#left.set(model.canonical, model)
+    if (gone.length > 0) this.#leftAtMs = this.now
+    if (gone.some(isPushed)) this.#hadToLeave = true
+    for (const { canonical } of listed) this.#left.delete(canonical)
+    if (!hasCome) return
+    // All that has left since is counted: what was asked to go may have been there still.
+    const left = [...this.#left.values()]
+    if (this.#hadToLeave && left.length > 0)
+      this.memory.refused(bytesOf(listed) + bytesOf(left), listed.length + left.length)
+    this.#left.clear()
   }
 
   /** Since when it has been seen in memory, on the clock's `now`. */
@@ -541,6 +555,7 @@ export class Endpoint implements EndpointView {
     for (const seats of this.#seats.values()) seats.unlearn()
     this.#contextLearned.clear()
     this.memory.forget()
+    this.#left.clear()
     this.wedge.clear()
     this.#loadedWith.clear()
     this.#returning.begin(wholeServer, this.now)
@@ -669,6 +684,8 @@ function bytesOf(models: Iterable<ModelInMemory>): number {
 
 /** A server's clock differs from ours; what would have left about now may have left by itself. */
 const expiryMsUnclear = 15_000
+/** What comes later than this behind a departure has nothing to do with it. */
+const loadMsLongest = 600_000
 
 /** Ollama's smallest default context (below 23 GiB of VRAM), assumed where nobody said more. */
 const contextSmallest = 4_096

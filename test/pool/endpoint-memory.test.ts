@@ -44,6 +44,38 @@ describe('what an endpoint learns of its memory', () => {
     expect(endpoint.memory.isTight).toBe(true)
   })
 
+  // A load takes longer than the time between two looks, so that the one that it pushed out was seen to go alone. What
+  // fits was never learned, and loads went into full servers, which then chose for themselves who had to leave.
+  it.each([
+    [300_000, true],
+    [1_000, false],
+  ])(
+    'is the same when the load takes longer than two looks; with %i ms left it had to go: %s',
+    (leftMs, hadTo) => {
+      const { clock, endpoint, lists } = server()
+      const expiresAt = new Date(clock.wall() + leftMs).toISOString()
+      endpoint.learnInMemory(ps(['m', 'n']).map((each) => ({ ...each, expiresAt })))
+      for (let look = 0; look < 5; look++) lists('n')
+      expect(endpoint.memory.isTight).toBe(false)
+      lists('n', 'o')
+      expect(endpoint.memory.isTight).toBe(hadTo)
+      expect(evicts(endpoint, 'm')).toBe(hadTo)
+    },
+  )
+
+  // One that was asked to leave may have been there still when the other was pushed out. Two were then held not to fit,
+  // and as nobody tried again they waited for each other beside idle machines.
+  it('counts what was asked to leave in the same moments', () => {
+    const { endpoint, lists } = server()
+    lists('m', 'n')
+    endpoint.parting.add('m:latest')
+    lists('n')
+    endpoint.parting.delete('m:latest')
+    lists('o')
+    expect(endpoint.memory.isTight).toBe(true)
+    expect(evicts(endpoint, 'n')).toBe(false)
+  })
+
   it('is nothing where a model left by itself, or was asked to leave', () => {
     const { endpoint, lists } = server()
     lists('m')

@@ -8,6 +8,7 @@ import {
   breakerEntered,
   freshBreaker,
 } from '../../../src/pool/breaker.ts'
+import { Memory } from '../../../src/pool/memory.ts'
 import { Seats } from '../../../src/pool/seats.ts'
 import type { Machine } from '../engine/machine.ts'
 import type { Switch } from '../engine/world.ts'
@@ -42,12 +43,18 @@ export class VirtualEndpoint implements EndpointView {
   #breaker: Breaker = freshBreaker
   #failedProbes = 0
   readonly #wereThere = new Set<string>()
+  /** What fits there, learned by looking as `pool/endpoint` does. */
+  readonly memory: Memory
+  #listed = new Set<VirtualModel>()
+  readonly #left = new Set<VirtualModel>()
+  #hadToLeave = false
 
   /** `slots`: what the operator has said of them; undefined: they are found out. */
   constructor(machine: Machine, view: Switch, slots: number | undefined) {
     this.name = machine.spec.name
     this.machine = machine
     this.#view = view
+    this.memory = new Memory(() => view.nowMs)
     for (const [index, { name, loadSeconds }] of view.models.entries())
       this.#models.set(
         name,
@@ -89,6 +96,25 @@ export class VirtualEndpoint implements EndpointView {
     }
   }
 
+  /** What came and went tells what fits. */
+  learnMemory(): void {
+    const listed = new Set([...this.#models.values()].filter(({ resident }) => resident))
+    const before = this.#listed
+    this.#listed = listed
+    this.memory.held(bytesOf(listed), listed.size)
+    for (const model of before) {
+      if (listed.has(model)) continue
+      this.#left.add(model)
+      if (!this.parting.has(model.digest)) this.#hadToLeave = true
+    }
+    for (const model of listed) this.#left.delete(model)
+    if ([...listed].every((model) => before.has(model))) return
+    if (this.#hadToLeave && this.#left.size > 0)
+      this.memory.refused(bytesOf(listed) + bytesOf(this.#left), listed.size + this.#left.size)
+    this.#left.clear()
+    this.#hadToLeave = false
+  }
+
   /** Gives true when it was ready and is no longer, or the other way round. */
   probe(): boolean {
     const answers = this.machine.isAlive && !this.machine.isFrozen
@@ -96,8 +122,15 @@ export class VirtualEndpoint implements EndpointView {
     const before = this.ready
     this.ready = this.#failedProbes < fall
     if (before && !this.ready) this.awaySinceMs = this.#view.nowMs
+    this.learnMemory()
     return before !== this.ready
   }
+}
+
+function bytesOf(models: Iterable<VirtualModel>): number {
+  let bytes = 0
+  for (const { sizeBytes } of models) bytes += sizeBytes
+  return bytes
 }
 
 export class VirtualModel implements ModelView {
@@ -130,8 +163,9 @@ export class VirtualModel implements ModelView {
     return this.#endpoint.machine.isResident(this.index)
   }
   get evicts(): boolean {
-    const { machine } = this.#endpoint
-    return !this.resident && [...machine.resident].length >= machine.spec.modelsMax
+    if (this.resident) return false
+    const there = [...this.#endpoint.models.values()].filter(({ resident }) => resident)
+    return !this.#endpoint.memory.fits(this.sizeBytes + bytesOf(there), there.length + 1)
   }
   get admitting(): boolean {
     return this.#endpoint.admitting

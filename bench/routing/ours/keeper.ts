@@ -111,6 +111,7 @@ export class VirtualKeeper {
         view.after(drainedEveryMs, gone)
         return
       }
+      endpoint.learnMemory()
       for (const name of victims) endpoint.parting.delete(name)
       const fromMs = view.nowMs
       view.load(endpoint.machine.index, endpoint.model(model)!.index, (isLoaded) =>
@@ -124,6 +125,7 @@ export class VirtualKeeper {
     const { view } = this.#doors
     const { waiting } = this.#loads.get(endpoint)!
     this.#loads.delete(endpoint)
+    endpoint.learnMemory()
     if (isThere) {
       const { digest, sizeBytes } = endpoint.model(model)!
       const served = { endpoint: endpoint.name, weights: digest, sizeBytes }
@@ -153,7 +155,7 @@ export class VirtualKeeper {
 }
 
 function hostOf(endpoint: VirtualEndpoint): Host {
-  const { machine, name, ready, admitting, inFlight } = endpoint
+  const { name, ready, admitting, inFlight, memory } = endpoint
   const models = new Map<string, OnDisk>()
   const residents: Resident[] = []
   for (const [model, { sizeBytes, seatsLimit, seats, resident }] of endpoint.models) {
@@ -166,6 +168,5 @@ function hostOf(endpoint: VirtualEndpoint): Host {
       inUse: seats.used,
     })
   }
-  const memory = { fits: (_bytes: number, count: number) => count <= machine.spec.modelsMax }
   return { name, serves: ready && admitting, inFlight, residents, models, memory }
 }
