@@ -48,7 +48,7 @@ export function byCosts<W extends Waiting>(
     if (cost >= bestCost) continue
     best = at
     bestCost = cost
-    limit = cost * (1 + prices.tieShare)
+    limit = Math.max(cost * (1 + prices.tieShare), cost + prices.tieS)
   }
   if (best < 0) return undefined
   best = amongEquals(snapshot, waiting, field, best, limit, count)

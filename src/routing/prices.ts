@@ -12,8 +12,10 @@ export interface Prices {
    * out of the cache there, and slows those who write.
    */
   readonly cache: number
-  /** Costs are equal when they differ by less than this share. */
+  /** Costs are equal when they differ by less than this share … */
   readonly tieShare: number
+  /** … or by less than a moment without the processor, which makes one of two twins look slower. */
+  readonly tieS: number
   /** Between two machines on which nothing runs, or by more where measuring is not so fine: nobody waits for it. */
   readonly tieShareIdle: number
   /** How likely a seat beyond the known ones is thought not to exist. */
@@ -25,6 +27,7 @@ export const usualPrices: Prices = {
   congestion: 2,
   cache: 1,
   tieShare: 0.03,
+  tieS: 0.02,
   tieShareIdle: 0.15,
   tryDoubt: 0.5,
 }
