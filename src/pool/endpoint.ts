@@ -16,7 +16,7 @@ import { freshHealth, type Health } from './health.ts'
 import { Lease } from './lease.ts'
 import { LoadWedge } from './load-wedge.ts'
 import { Losses } from './losses.ts'
-import { Memory } from './memory.ts'
+import { Memory, type Occupant } from './memory.ts'
 import { type Seat, Seats } from './seats.ts'
 import { Returning, wholeServer } from './slow-start.ts'
 import { Tally } from './tally.ts'
@@ -74,10 +74,6 @@ export class Endpoint implements EndpointView {
   readonly #inMemorySinceMs = new Map<string, number>()
   /** Loaded by us, as far as we know, and on none of its lists yet. */
   readonly #unseen = new Set<string>()
-  /** Out of memory since something last came into it; a load takes longer than the time between two looks. */
-  readonly #left = new Map<string, ModelInMemory>()
-  #leftAtMs = 0
-  #hadToLeave = false
   /** Runner options of our own load of what is in memory. */
   readonly #loadedWith = new Map<string, RunnerKey>()
   readonly #served = new Map<string, ServedModel>()
@@ -218,8 +214,6 @@ export class Endpoint implements EndpointView {
   #learnMemory(before: ReadonlyMap<string, ModelInMemory>, listed: readonly ModelInMemory[]): void {
     const now = this.#inMemory
     this.memory.bytesMax = this.memoryBytes
-    // What it lists is there together; a load of ours that it does not list yet may have pushed something out.
-    this.memory.held(bytesOf(listed), listed.length)
     const came = listed.filter(
       ({ canonical }) => this.#unseen.delete(canonical) || !before.has(canonical),
     )
@@ -239,18 +233,12 @@ export class Endpoint implements EndpointView {
     const isPushed = ({ canonical, expiresAt }: ModelInMemory) =>
       !this.parting.has(canonical) &&
       (expiresAt === undefined ? hasCome : Date.parse(expiresAt) > wallMs + expiryMsUnclear)
-    if (this.now - this.#leftAtMs > loadMsLongest) this.#left.clear()
-    if (this.#left.size === 0) this.#hadToLeave = false
-    for (const model of gone) this.#left.set(model.canonical, model)
-    if (gone.length > 0) this.#leftAtMs = this.now
-    if (gone.some(isPushed)) this.#hadToLeave = true
-    for (const { canonical } of listed) this.#left.delete(canonical)
-    if (!hasCome) return
-    // All that has left since is counted: what was asked to go may have been there still.
-    const left = [...this.#left.values()]
-    if (this.#hadToLeave && left.length > 0)
-      this.memory.refused(bytesOf(listed) + bytesOf(left), listed.length + left.length)
-    this.#left.clear()
+    // Only what it lists is there together: a load of ours that is not on it yet may have pushed something out.
+    this.memory.looked(
+      listed.map(occupantOf),
+      hasCome,
+      gone.map((model) => ({ ...occupantOf(model), hadToLeave: isPushed(model) })),
+    )
   }
 
   /** Since when it has been seen in memory, on the clock's `now`. */
@@ -555,7 +543,6 @@ export class Endpoint implements EndpointView {
     for (const seats of this.#seats.values()) seats.unlearn()
     this.#contextLearned.clear()
     this.memory.forget()
-    this.#left.clear()
     this.wedge.clear()
     this.#loadedWith.clear()
     this.#returning.begin(wholeServer, this.now)
@@ -678,14 +665,16 @@ export class ServedModel implements ModelView {
 /** Graphics memory where the server tells the two apart, else all of it. */
 function bytesOf(models: Iterable<ModelInMemory>): number {
   let bytes = 0
-  for (const { sizeVramBytes, sizeBytes } of models) bytes += sizeVramBytes || (sizeBytes ?? 0)
+  for (const model of models) bytes += occupantOf(model).bytes
   return bytes
+}
+
+function occupantOf({ canonical, sizeVramBytes, sizeBytes }: ModelInMemory): Occupant {
+  return { name: canonical, bytes: sizeVramBytes || (sizeBytes ?? 0) }
 }
 
 /** A server's clock differs from ours; what would have left about now may have left by itself. */
 const expiryMsUnclear = 15_000
-/** What comes later than this behind a departure has nothing to do with it. */
-const loadMsLongest = 600_000
 
 /** Ollama's smallest default context (below 23 GiB of VRAM), assumed where nobody said more. */
 const contextSmallest = 4_096

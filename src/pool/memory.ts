@@ -9,6 +9,21 @@ const refusedMax = 8
  */
 const alike = 0.75
 
+/** What comes later than this behind a departure has nothing to do with it: no load takes so long. */
+const loadMsLongest = 600_000
+
+/** A model, as far as its room counts. */
+export interface Occupant {
+  readonly name: string
+  readonly bytes: number
+}
+
+/** One that is not there any more. */
+export interface Departed extends Occupant {
+  /** It had time left, and nobody asked it to go. */
+  readonly hadToLeave: boolean
+}
+
 interface Held {
   readonly bytes: number
   readonly models: number
@@ -24,6 +39,9 @@ export class Memory {
   #bytesMax: number | undefined
   #held: Held | undefined
   #refused: Held[] = []
+  /** Out of memory since something last came; a load takes longer than the time between two looks. */
+  readonly #left = new Map<string, Departed>()
+  #leftAtMs = 0
   readonly #now: () => number
 
   constructor(now: () => number) {
@@ -49,6 +67,22 @@ export class Memory {
     return this.#refused.length > 0
   }
 
+  /** What is there together, whether something has come since the last look, and what is gone. */
+  looked(listed: readonly Occupant[], hasCome: boolean, gone: readonly Departed[]): void {
+    const bytes = bytesOf(listed)
+    this.held(bytes, listed.length)
+    if (this.#now() - this.#leftAtMs > loadMsLongest) this.#left.clear()
+    if (gone.length > 0) this.#leftAtMs = this.#now()
+    for (const each of gone) this.#left.set(each.name, each)
+    for (const { name } of listed) this.#left.delete(name)
+    if (!hasCome) return
+    // All that has left is counted, if any of it had to go: what was asked to may have been there still.
+    const left = [...this.#left.values()]
+    if (left.some(({ hadToLeave }) => hadToLeave))
+      this.refused(bytes + bytesOf(left), listed.length + left.length)
+    this.#left.clear()
+  }
+
   /** So much has been seen there together. */
   held(bytes: number, models: number): void {
     if (!this.#held || (bytes >= this.#held.bytes && models >= this.#held.models))
@@ -70,6 +104,7 @@ export class Memory {
   forget(): void {
     this.#held = undefined
     this.#refused = []
+    this.#left.clear()
   }
 
   #forgetOld(): void {
@@ -78,4 +113,8 @@ export class Memory {
     if (this.#refused[0]!.atMs < oldMs)
       this.#refused = this.#refused.filter(({ atMs }) => atMs >= oldMs)
   }
+}
+
+function bytesOf(models: readonly Occupant[]): number {
+  return models.reduce((sum, { bytes }) => sum + bytes, 0)
 }

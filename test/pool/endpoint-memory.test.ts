@@ -76,6 +76,23 @@ describe('what an endpoint learns of its memory', () => {
     expect(evicts(endpoint, 'n')).toBe(false)
   })
 
+  // One that had been pushed out and came back left its mark behind: whoever was asked to leave next seemed to have had to.
+  it('is nothing of one that was pushed out and is back', () => {
+    const { clock, endpoint, lists } = server()
+    const expiresAt = new Date(clock.wall() + 300_000).toISOString()
+    const listsTimed = (...models: string[]) =>
+      endpoint.learnInMemory(ps(models).map((each) => ({ ...each, expiresAt })))
+    listsTimed('m', 'n')
+    listsTimed('n')
+    endpoint.parting.add('n:latest')
+    listsTimed()
+    endpoint.parting.delete('n:latest')
+    listsTimed('m')
+    expect(endpoint.memory.isTight).toBe(false)
+    lists('m', 'o')
+    expect(endpoint.memory.isTight).toBe(false)
+  })
+
   it('is nothing where a model left by itself, or was asked to leave', () => {
     const { endpoint, lists } = server()
     lists('m')

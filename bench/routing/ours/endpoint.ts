@@ -8,7 +8,7 @@ import {
   breakerEntered,
   freshBreaker,
 } from '../../../src/pool/breaker.ts'
-import { Memory } from '../../../src/pool/memory.ts'
+import { Memory, type Occupant } from '../../../src/pool/memory.ts'
 import { Seats } from '../../../src/pool/seats.ts'
 import type { Machine } from '../engine/machine.ts'
 import type { Switch } from '../engine/world.ts'
@@ -46,8 +46,6 @@ export class VirtualEndpoint implements EndpointView {
   /** What fits there, learned by looking as `pool/endpoint` does. */
   readonly memory: Memory
   #listed = new Set<VirtualModel>()
-  readonly #left = new Set<VirtualModel>()
-  #hadToLeave = false
 
   /** `slots`: what the operator has said of them; undefined: they are found out. */
   constructor(machine: Machine, view: Switch, slots: number | undefined) {
@@ -101,18 +99,15 @@ export class VirtualEndpoint implements EndpointView {
     const listed = new Set([...this.#models.values()].filter(({ resident }) => resident))
     const before = this.#listed
     this.#listed = listed
-    this.memory.held(bytesOf(listed), listed.size)
-    for (const model of before) {
-      if (listed.has(model)) continue
-      this.#left.add(model)
-      if (!this.parting.has(model.digest)) this.#hadToLeave = true
-    }
-    for (const model of listed) this.#left.delete(model)
-    if ([...listed].every((model) => before.has(model))) return
-    if (this.#hadToLeave && this.#left.size > 0)
-      this.memory.refused(bytesOf(listed) + bytesOf(this.#left), listed.size + this.#left.size)
-    this.#left.clear()
-    this.#hadToLeave = false
+    const gone = [...before].filter((model) => !listed.has(model))
+    this.memory.looked(
+      [...listed].map(occupantOf),
+      [...listed].some((model) => !before.has(model)),
+      gone.map((model) => ({
+        ...occupantOf(model),
+        hadToLeave: !this.parting.has(model.digest),
+      })),
+    )
   }
 
   /** Gives true when it was ready and is no longer, or the other way round. */
@@ -125,6 +120,10 @@ export class VirtualEndpoint implements EndpointView {
     this.learnMemory()
     return before !== this.ready
   }
+}
+
+function occupantOf({ digest, sizeBytes }: VirtualModel): Occupant {
+  return { name: digest, bytes: sizeBytes }
 }
 
 function bytesOf(models: Iterable<VirtualModel>): number {
