@@ -46,7 +46,7 @@ import { learnedRates } from './split/learned-rates.ts'
 import type { SplitDoors } from './split/order.ts'
 import type { SpoolFile } from './split/shelf.ts'
 import { Speeds } from './split/speeds.ts'
-import { DecisionLog } from './telemetry/decision-log.ts'
+import type { DecisionLog } from './telemetry/decision-log.ts'
 import { createLog, logObserver } from './telemetry/log.ts'
 import { createMetrics, type MetricsSnapshot } from './telemetry/metrics.ts'
 import { severalObservers } from './telemetry/several.ts'
@@ -192,7 +192,7 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     keeping: residency,
   }
   const placing = new Placing({ affinity, settings, pool, clock })
-  const decisionLog = openDecisionLog(settings.decisionLog, observer)
+  const decisionLog = await openDecisionLog(settings.decisionLog, observer)
   const dispatcher: Dispatcher = new Dispatcher(
     { endpoints, tastes, ...(decisionLog && { record: (entry) => decisionLog.note(entry) }) },
     settings.routing,
@@ -439,8 +439,13 @@ async function findThese(names: readonly string[], pool: Pool, clock: Clock): Pr
   }
 }
 
-function openDecisionLog(path: string | undefined, observer: Observer): DecisionLog | undefined {
-  return path === undefined ? undefined : new DecisionLog(path, { observer })
+async function openDecisionLog(
+  path: string | undefined,
+  observer: Observer,
+): Promise<DecisionLog | undefined> {
+  if (path === undefined) return undefined
+  const { DecisionLog } = await import('./telemetry/decision-log.ts')
+  return new DecisionLog(path, { observer })
 }
 
 async function openSpool(bodies: BodyBudget): Promise<SpoolFile> {

@@ -44,6 +44,34 @@ ${http}
 `
 }
 
+/**
+ * `least_conn` over servers, each with its own words. Ollama answers 403 to a name that it does not know, and the
+ * upstream's name would be one.
+ */
+export function leastConnBlocks(
+  port: number,
+  servers: readonly string[],
+  more: readonly string[] = [],
+): string {
+  return `  upstream ollama {
+    least_conn;
+    ${servers.map((server) => `server ${server};`).join('\n    ')}
+    keepalive 512;
+  }
+  server {
+    listen 127.0.0.1:${port};
+    location / {
+      proxy_pass http://ollama;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host localhost;
+      proxy_buffering off;
+      proxy_read_timeout 1h;
+      ${more.map((line) => `${line};`).join('\n      ')}
+    }
+  }`
+}
+
 // Without `proxy_request_buffering off` it writes bodies beyond 16 KB to disk; without `proxy_buffering off` it may
 // hold tokens back. The keepalive limits are raised, or it would reconnect every 1,000 requests.
 const config = ({ port, upstreamPort, dir }: Place) =>

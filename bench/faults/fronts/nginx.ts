@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { findProgram } from '../../lib/machine.ts'
 import { freePort } from '../../lib/scene.ts'
-import { nginxConfig, nginx as nginxPeer } from '../../peers/nginx.ts'
+import { leastConnBlocks, nginxConfig, nginx as nginxPeer } from '../../peers/nginx.ts'
 import type { Front, Place } from './front.ts'
 import { reloadingFront } from './reloading.ts'
 
@@ -23,26 +23,12 @@ export const nginx: Front = {
   },
 }
 
-// Ollama answers 403 to a name that it does not know, and the upstream's name would be one.
 const config = ({ dir, backends }: Place, port: number) =>
   nginxConfig(
     dir,
-    `  upstream ollama {
-    least_conn;
-    ${backends.map(({ port: at }) => `server 127.0.0.1:${at} max_fails=3 fail_timeout=2s;`).join('\n    ')}
-    keepalive 512;
-  }
-  server {
-    listen 127.0.0.1:${port};
-    location / {
-      proxy_pass http://ollama;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host localhost;
-      proxy_buffering off;
-      proxy_read_timeout 1h;
-      proxy_next_upstream error timeout http_503 non_idempotent;
-      proxy_next_upstream_tries 3;
-    }
-  }`,
+    leastConnBlocks(
+      port,
+      backends.map(({ port: at }) => `127.0.0.1:${at} max_fails=3 fail_timeout=2s`),
+      ['proxy_next_upstream error timeout http_503 non_idempotent', 'proxy_next_upstream_tries 3'],
+    ),
   )

@@ -1,3 +1,4 @@
+import { leastConnBlocks } from '../../peers/nginx.ts'
 import type { MachineSpec, ModelSpec } from '../engine/specs.ts'
 
 /** A machine's place on the loopback. */
@@ -91,22 +92,10 @@ listen ollama
 
 /** The part of nginx's configuration that is as `least` in the study: max_fails and fail_timeout as they come. */
 export function nginxBlocks(port: number, machines: readonly Address[]): string {
-  return `  upstream ollama {
-    least_conn;
-    ${machines.map(({ port: at }) => `server 127.0.0.1:${at};`).join('\n    ')}
-    keepalive 512;
-  }
-  server {
-    listen 127.0.0.1:${port};
-    location / {
-      proxy_pass http://ollama;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host localhost;
-      proxy_buffering off;
-      proxy_read_timeout 1h;
-    }
-  }`
+  return leastConnBlocks(
+    port,
+    machines.map(({ port: at }) => `127.0.0.1:${at}`),
+  )
 }
 
 /** Ours as it comes: slots are found out. Beside the study there is no model to ask questions of our own. */
