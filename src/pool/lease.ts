@@ -1,7 +1,8 @@
 import type { Figures } from '../core/observer.ts'
 import { blame, type Outcome } from '../core/outcome.ts'
 import type { Rostered } from '../core/roster.ts'
-import type { Endpoint, Probes } from './endpoint.ts'
+import type { Probes } from './breakers.ts'
+import type { Endpoint } from './endpoint.ts'
 import type { Seat } from './seats.ts'
 
 /** Who wants to know how a lease goes. */
