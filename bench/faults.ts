@@ -15,6 +15,7 @@ import { askingOf, laterShare, playRow, type RowResult, type Stage } from './fau
 import { faultsTable, ownPause, seenOfLeast, type TableRow } from './faults/tables.ts'
 import { startFlawless, wantedTexts } from './faults/wanted.ts'
 import { type Goal, verdict } from './goals.ts'
+import { describeMachine, leaveProxyCpu } from './lib/machine.ts'
 import { freePort } from './lib/scene.ts'
 import { figure } from './lib/table.ts'
 import { removeDir, tempDir } from './lib/temp-dir.ts'
@@ -32,9 +33,11 @@ export async function faults(args: readonly string[]): Promise<void> {
   )
   const wantedFronts = chosen(fronts, plan.fronts, ({ name }) => name, 'peer')
   const seats = Math.ceil(plan.streams / plan.loadShare / names.length)
+  leaveProxyCpu()
   say(
+    ...describeMachine(),
     `${plan.streams} streams over ${names.length} backends with ${seats} seats each, a token every ${plan.paceMs} ms; ` +
-      `Node ${process.version}; ${loadNow()}`,
+      loadNow(),
   )
 
   await using stack = new AsyncDisposableStack()

@@ -1,19 +1,27 @@
 import type { TraceEntry } from '../../backends/simulator/trace.ts'
 import { type Death, idOf } from './backend.ts'
 import type { CpuLog } from './cpu-log.ts'
+import type { Asked } from './fronts/front.ts'
 
 /** What streams waited for behind the death of their backend. */
 export interface GoneOn {
   /** From the kill until a plain client of the dead one heard of it: the kernel's part. */
   readonly heardMs: number
-  /** For each, from there until another backend had the request that goes on with it: detect, choose, send. */
+  /** For each, from there until the front had sent the request that goes on with it: detect, choose, send. */
   readonly ownMs: readonly number[]
-  /** What the front's CPU did for each until the last had gone on, the ordinary work for all streams included. */
+  /** For each, from there until another backend had taken that request in: its part, and that of the machine. */
+  readonly takenMs: readonly number[]
+  /** What the front's CPU did for each until the last had been sent, the ordinary work for all streams included. */
   readonly cpuMsEach: number
 }
 
 /** Of the streams that were open at the dead one and went on elsewhere; all on one machine, so on one clock. */
-export function goneOnBehind(death: Death, cpu: CpuLog, seen: readonly TraceEntry[]): GoneOn {
+export function goneOnBehind(
+  death: Death,
+  cpu: CpuLog,
+  seen: readonly TraceEntry[],
+  asked: Asked,
+): GoneOn {
   const { killedWallMs, heardWallMs } = death
   const arrivals = new Map<string, number>()
   for (const entry of seen) {
@@ -21,12 +29,14 @@ export function goneOnBehind(death: Death, cpu: CpuLog, seen: readonly TraceEntr
     const id = idOf(entry)
     arrivals.set(id, Math.min(arrivals.get(id) ?? Number.POSITIVE_INFINITY, entry.arrivalWall))
   }
-  const arrivedMs = death.entries
-    .filter(({ end }) => end === undefined)
-    .flatMap((entry) => arrivals.get(idOf(entry)) ?? [])
+  const broken = death.entries.filter(({ end }) => end === undefined).map(idOf)
+  const takenMs = broken.flatMap((id) => arrivals.get(id) ?? [])
+  const sentMs = broken.flatMap((id) => asked.get(id)?.find((at) => at >= killedWallMs) ?? [])
+  const behind = (dates: readonly number[]) => dates.map((at) => Math.max(0, at - heardWallMs))
   return {
     heardMs: heardWallMs - killedWallMs,
-    ownMs: arrivedMs.map((each) => Math.max(0, each - heardWallMs)),
-    cpuMsEach: cpu.betweenMs(killedWallMs, Math.max(...arrivedMs)) / arrivedMs.length,
+    ownMs: behind(sentMs),
+    takenMs: behind(takenMs),
+    cpuMsEach: cpu.betweenMs(killedWallMs, Math.max(...sentMs)) / sentMs.length,
   }
 }

@@ -67,6 +67,7 @@ export async function playRow(
   const limitMs = (fault.silenceMs ?? 0) + plan.rowMsMax
   const got = await driver.finish(Math.max(1_000, limitMs - (performance.now() - actsMs)))
 
+  const asked = (await front.asked?.()) ?? new Map<string, readonly number[]>()
   const seen = await allEntries(scene, `${asking.row}.`)
   // Of one that thaws later the trace says that its clients left.
   const broken = [...seen.filter((entry) => isBroken(entry, scene.deaths)), ...openIn(scene.stuck)]
@@ -87,7 +88,7 @@ export async function playRow(
           .map(({ longestGapMs }) => Math.max(0, longestGapMs - plan.paceMs)),
       ),
     ),
-    goneOn: scene.deaths.map((death) => goneOnBehind(death, death.cpu, seen)),
+    goneOn: scene.deaths.map((death) => goneOnBehind(death, death.cpu, seen, asked)),
   }
 }
 

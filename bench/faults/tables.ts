@@ -30,6 +30,7 @@ export function faultsTable(rows: readonly TableRow[]): string {
       'heard ms',
       'own p50 ms',
       'own p99 ms',
+      'taken p99 ms',
       'CPU ms each',
     ],
     rows.map(({ fault, front, result }) => [
@@ -58,6 +59,7 @@ function cellsOf(result: RowResult): string[] {
     ...[gapMs.p50, gapMs.p99, median(goneOn.map(({ heardMs }) => heardMs)), own.p50, own.p99].map(
       (value) => figure(value),
     ),
+    figure(summary(Float64Array.from(goneOn.flatMap(({ takenMs }) => takenMs))).p99),
     figure(median(goneOn.map(({ cpuMsEach }) => cpuMsEach)), 2),
   ]
 }

@@ -1,5 +1,6 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { taskset } from './machine.ts'
 import { family } from './proc.ts'
@@ -8,6 +9,8 @@ export interface Command {
   readonly program: string
   readonly args: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** Hears each line that it writes to stderr. */
+  readonly hear?: (line: string) => void
 }
 
 /** A process of ours: stopped with all that came from it when it goes out of scope. */
@@ -61,6 +64,7 @@ export async function start(command: Command, cpu?: number, ipc = false): Promis
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     err = (err + text).slice(-wordsKept)
   })
+  if (command.hear) createInterface({ input: child.stderr! }).on('line', command.hear)
 
   const lastWords = () => (err.trim() || out.trim()).split('\n').slice(-3).join(' ').slice(-300)
   const alive = () => child.exitCode === null && child.signalCode === null

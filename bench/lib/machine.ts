@@ -22,6 +22,11 @@ export function says(program: string, args: readonly string[]): string {
 /** The program that pins, where there is one and both cores may be used. */
 export const taskset = findPinner()
 
+/** This process and all that it starts leave the core of the one under test alone. */
+export function leaveProxyCpu(): void {
+  if (taskset) spawnSync(taskset, ['-a', '-c', '-p', `${loadCpu}`, `${process.pid}`])
+}
+
 export function describeMachine(): string[] {
   const cores = cpus()
   return [

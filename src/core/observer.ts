@@ -70,6 +70,8 @@ export interface Continued {
   readonly result: string
   /** From the break to the moment when the next backend was asked; a wait for a seat and a load are part of it. */
   readonly afterMs: number
+  /** The date of that moment, for whoever holds it against a backend's own log; undefined: no connection was made. */
+  readonly askedWallMs: number | undefined
 }
 
 /** A request whose answer was late was sent a second time elsewhere, and this came of it. */

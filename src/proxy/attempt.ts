@@ -39,6 +39,8 @@ export interface Receiver {
   readonly over: boolean
   /** The rhythm of a stream that another backend could go on with; undefined for everything else. */
   readonly gaps: Gaps | undefined
+  /** A connection stands, and the request is on its way. */
+  asked?(): void
   begin(status: number, rawHeaders: readonly string[]): void
   /** False: the client reads slowly, so the backend should wait for `onDrain`. */
   data(chunk: Buffer): boolean
@@ -168,7 +170,9 @@ class Attempt implements WireListener, AttemptUnderWay {
 
   /** Until here it was the limit for connecting that counted. */
   sent(): void {
-    if (!this.#over) this.#watch('firstByte')
+    if (this.#over) return
+    this.#answer.asked?.()
+    this.#watch('firstByte')
   }
 
   head(status: number, rawHeaders: readonly string[]): void {

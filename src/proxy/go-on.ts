@@ -229,7 +229,7 @@ export class GoingOn {
     const leg = new LegAnswer(
       this.#answer,
       this.#continuing.leg(emitted, request, seam, nothingBefore, told),
-      () => this.#doors.clock.now(),
+      this.#doors.clock,
     )
     this.#exchange.backend = to
     const afterMs = this.#doors.clock.now() - this.#brokeMs
@@ -240,7 +240,7 @@ export class GoingOn {
       rawHeaders: asked.rawHeaders,
       body: { size: body.length, open: () => body },
     })
-    const fact = { ...begun, result: leg.result, afterMs }
+    const fact = { ...begun, result: leg.result, afterMs, askedWallMs: leg.askedWallMs }
     this.#doors.continued(fact)
     this.#exchange.continued ??= []
     this.#exchange.continued.push(fact)

@@ -1,3 +1,4 @@
+import type { Clock } from '../core/clock.ts'
 import type { Outcome } from '../core/outcome.ts'
 import { type Leg, SeamDiverged } from '../dialects/continuing/continuing.ts'
 import { isCrashText } from '../dialects/continuing/crash.ts'
@@ -24,10 +25,12 @@ export class LegAnswer implements Receiver {
   /** The client has something of this leg. */
   gave = false
   readonly gaps = new Gaps()
-  readonly #now: () => number
+  /** When its request left for a backend that listens; a date. */
+  askedWallMs: number | undefined
+  readonly #clock: Clock
 
-  constructor(answer: Answer, leg: Leg, now: () => number) {
-    this.#now = now
+  constructor(answer: Answer, leg: Leg, clock: Clock) {
+    this.#clock = clock
     this.#answer = answer
     this.#leg = leg
   }
@@ -46,6 +49,10 @@ export class LegAnswer implements Receiver {
 
   get error(): { readonly frames: Buffer; readonly message: string } | undefined {
     return this.#error
+  }
+
+  asked(): void {
+    this.askedWallMs = this.#clock.wall()
   }
 
   begin(_status: number, rawHeaders: readonly string[]): void {
@@ -107,7 +114,7 @@ export class LegAnswer implements Receiver {
   #take(frames: Buffer | undefined): boolean {
     if (frames === undefined || this.#diverged) return true
     this.#started = true
-    this.gaps.heard(this.#now(), 1)
+    this.gaps.heard(this.#clock.now(), 1)
     try {
       const given = this.#leg.feed(frames)
       if (given === undefined) return true

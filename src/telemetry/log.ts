@@ -147,8 +147,9 @@ function lineOf(fact: ExchangeEnded): object {
   }
 }
 
-function sayLeg({ from, to, method, result, afterMs }: Continued): string {
-  return `${from} → ${to} by ${method} after ${Math.round(afterMs)} ms: ${result}`
+function sayLeg({ from, to, method, result, afterMs, askedWallMs }: Continued): string {
+  const at = askedWallMs === undefined ? '' : ` at ${new Date(askedWallMs).toISOString()}`
+  return `${from} → ${to} by ${method} after ${Math.round(afterMs)} ms${at}: ${result}`
 }
 
 /** The same line for eyes: time, what, and the fields that say something. */

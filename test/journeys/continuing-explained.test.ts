@@ -51,6 +51,7 @@ describe('an answer that went on elsewhere', () => {
         method: expect.any(String),
         result: 'whole',
         afterMs: expect.any(Number),
+        askedWallMs: expect.any(Number),
       },
     ])
     const metrics = await (await fetch(`${fleet.url}/metrics`)).text()

@@ -51,8 +51,14 @@ describe('the log', () => {
   it('says where an answer went on', () => {
     const { observer, last } = logOf()
     const leg = { from: 'oak', to: 'elm', method: 'trailing', result: 'whole', afterMs: 3.4 }
-    observer.exchangeEnded?.(exchangeEnded({ continued: [leg] }))
-    expect(last()['continued']).toEqual(['oak → elm by trailing after 3 ms: whole'])
+    const askedWallMs = Date.UTC(2026, 0, 2, 3, 4, 5, 678)
+    observer.exchangeEnded?.(exchangeEnded({ continued: [{ ...leg, askedWallMs }] }))
+    expect(last()['continued']).toEqual([
+      'oak → elm by trailing after 3 ms at 2026-01-02T03:04:05.678Z: whole',
+    ])
+    const unmet = { ...leg, result: 'brokeOff', askedWallMs: undefined }
+    observer.exchangeEnded?.(exchangeEnded({ continued: [unmet] }))
+    expect(last()['continued']).toEqual(['oak → elm by trailing after 3 ms: brokeOff'])
     observer.exchangeEnded?.(exchangeEnded())
     expect(last()).not.toHaveProperty('continued')
   })

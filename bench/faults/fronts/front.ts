@@ -21,10 +21,17 @@ export interface Front {
   start(place: Place): Promise<RunningFront>
 }
 
+export type Asked = ReadonlyMap<string, readonly number[]>
+
 export interface RunningFront extends AsyncDisposable {
   readonly port: number
   /** Whose CPU is counted, with all that came from it. */
   readonly pid: number
+  /**
+   * The dates on which it asked somebody to go on with an answer, by the client's id; all whose answer has ended.
+   * Undefined: it never does.
+   */
+  readonly asked: (() => Promise<Asked>) | undefined
   /** As at the beginning of a row: every backend is there for it, none drained or removed. */
   ready(): Promise<void>
   /** The operator takes a backend out of rotation; undefined: not without a reload. */

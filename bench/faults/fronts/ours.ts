@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Child, start } from '../../lib/child.ts'
+import { proxyCpu } from '../../lib/machine.ts'
 import { ours as oursPeer } from '../../peers/ours.ts'
 import { Caller, type Reply } from '../../split/caller.ts'
+import { GoingOnLog } from '../going-on-log.ts'
 import { model, questionOf } from '../questions.ts'
 import { openStream } from '../raw-stream.ts'
 import type { Front, Place, RunningFront } from './front.ts'
@@ -44,13 +46,14 @@ async function startOurs(place: Place): Promise<RunningFront> {
   const file = join(place.dir, 'fleet.yaml')
   const write = (backends: Place['backends']) => writeFileSync(file, config(place, backends))
   write(place.backends)
-  const child = stack.use(
-    await start({
-      program: process.execPath,
-      args: [main, 'up', '--supervised', '--config', file],
-      env: { CHASQUI_LOG_LEVEL: 'error', CHASQUI_DATA: place.dir },
-    }),
-  )
+  const log = new GoingOnLog()
+  const command = {
+    program: process.execPath,
+    args: [main, 'up', '--supervised', '--config', file],
+    env: { CHASQUI_LOG_LEVEL: 'info', CHASQUI_LOG_FORMAT: 'json', CHASQUI_DATA: place.dir },
+    hear: log.hear,
+  }
+  const child = stack.use(await start(command, proxyCpu))
   const line = await child.line('ready ', startMs)
   const port = Number(line.slice(line.lastIndexOf(':') + 1))
   const caller = stack.use(new Caller(port))
@@ -80,6 +83,7 @@ async function startOurs(place: Place): Promise<RunningFront> {
   return {
     port,
     pid: child.pid,
+    asked: log.asked,
     async ready() {
       write(place.backends)
       process.kill(child.pid, 'SIGHUP')

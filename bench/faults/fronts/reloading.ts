@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Child, type Command, start } from '../../lib/child.ts'
+import { proxyCpu } from '../../lib/machine.ts'
 import { listens, type Place, type RunningFront } from './front.ts'
 
 export interface Reloading {
@@ -23,6 +24,7 @@ export function reloadingFront(of: Reloading): RunningFront {
   }
   return {
     port,
+    asked: undefined,
     get pid() {
       return child!.pid
     },
@@ -30,7 +32,7 @@ export function reloadingFront(of: Reloading): RunningFront {
     async ready() {
       await child?.[Symbol.asyncDispose]()
       write(place.backends)
-      child = await start(command)
+      child = await start(command, proxyCpu)
       await listens(port, child)
     },
     drain,
