@@ -1,4 +1,4 @@
-import type { Outcome } from '../core/outcome.ts'
+import { isRace, type Outcome } from '../core/outcome.ts'
 import type { RetrySettings } from '../core/settings.ts'
 
 /** May this attempt's failure be answered by another attempt elsewhere, as far as the failure itself goes? */
@@ -19,6 +19,19 @@ export function isWorthRetrying(outcome: Outcome): boolean {
       return outcome.limit === 'firstByte'
   }
 }
+
+/** Attempts that an exchange may still make, one that is under way among them. */
+export function attemptsLeft(
+  made: readonly { readonly outcome: Outcome }[],
+  { retries }: { readonly retries: Pick<RetrySettings, 'furtherAttemptsMax'> },
+): number {
+  let tries = 0
+  for (const { outcome } of made) if (countsAsTry(outcome)) tries++
+  return 1 + retries.furtherAttemptsMax - tries
+}
+
+/** One that was overtaken has not failed. */
+const countsAsTry = (outcome: Outcome) => !isRace(outcome) && outcome.kind !== 'overtaken'
 
 /** Runners that may die under one exchange before it is the exchange that is held to be the cause. */
 export const deathsMax = 2

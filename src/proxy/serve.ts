@@ -1,29 +1,28 @@
 import { type Clock, sleep } from '../core/clock.ts'
 import { Failure } from '../core/failure.ts'
-import { Late } from '../core/late.ts'
 import type { Continued, Ending, Observer } from '../core/observer.ts'
 import { isDeath, isRace, type Outcome } from '../core/outcome.ts'
 import { Roster } from '../core/roster.ts'
 import type { RetrySettings, Settings } from '../core/settings.ts'
-import { type Endpoint, sayOutcome } from '../pool/endpoint.ts'
+import type { Endpoint } from '../pool/endpoint.ts'
 import type { Lease } from '../pool/lease.ts'
+import { sayOutcome } from '../pool/outcome-words.ts'
 import type { Pool } from '../pool/pool.ts'
 import { Answer, type AnswerStyle } from './answer.ts'
 import { runAttempt } from './attempt.ts'
 import type { Conformance } from './continuing/conformance.ts'
-import { Elsewhere } from './elsewhere.ts'
 import type { Exchange } from './exchange.ts'
-import type { GoingOn } from './go-on.ts'
 import { type Hedge, Hedging } from './hedge.ts'
 import { KeptBudget } from './kept.ts'
+import { Loading, wantsLoad } from './loading.ts'
 import type { Loads } from './loads.ts'
+import { Onward } from './onward.ts'
 import { Oversight } from './oversight.ts'
 import type { Placing } from './placing.ts'
 import { Poison } from './poison.ts'
-import { NobodyCan, NotWanted } from './queue.ts'
-import { sayNobody } from './refusals.ts'
-import { deathsMax, isWorthRetrying, RetryBudget } from './retry.ts'
-import { sightingOf } from './sighting.ts'
+import { NotWanted } from './queue.ts'
+import { attemptsLeft, deathsMax, isWorthRetrying, RetryBudget } from './retry.ts'
+import { Seeking } from './seeking.ts'
 import { sparesFor } from './spares.ts'
 import { Suspect } from './suspect.ts'
 import type { WaitingRoom } from './waiting-room.ts'
@@ -60,17 +59,28 @@ export class Server {
   readonly #running = new Roster<Exchange>()
   readonly #keeping = new KeptBudget()
   readonly #hedging: Hedging
-  readonly #goingOn = new Late(() => import('./go-on.ts'))
+  readonly #seeking: Seeking
+  readonly #loading: Loading
+  readonly #onward: Onward
   readonly #oversight: Oversight
 
   constructor(doors: ServeDoors) {
     this.#doors = doors
+    this.#seeking = new Seeking(doors)
+    this.#loading = new Loading(doors)
+    this.#onward = new Onward({
+      ...doors,
+      load: async (exchange, lease, answer) =>
+        this.#loading.isNeeded(exchange, lease)
+          ? await this.#load(exchange, lease, answer)
+          : undefined,
+    })
+    const reported = (exchange: Exchange, done: Promise<void>) =>
+      void done.catch((error) => asFailure(error, exchange, doors.observer))
     this.#oversight = new Oversight(this.#running, {
       clock: doors.clock,
       drainMs: () => doors.settings.timeouts.drainMs,
-      move: (exchange) => {
-        this.#move(exchange).catch((error) => asFailure(error, exchange, doors.observer))
-      },
+      move: (exchange) => reported(exchange, this.#onward.move(exchange)),
       streamsAt: (counts) => {
         const ready = doors.pool.endpoints.filter((endpoint) => endpoint.ready && endpoint.enabled)
         for (const [endpoint, spares] of sparesFor(counts, ready))
@@ -88,7 +98,7 @@ export class Server {
 
   /** Loads what is only needed when a backend breaks off: then the client waits for it. */
   prepare(): void {
-    this.#goingOn.prepare()
+    this.#onward.prepare()
   }
 
   /** Which model answers it, and where it may go; once, before anything is made of it. */
@@ -181,7 +191,7 @@ export class Server {
       for (;;) {
         // Whoever has left starts nothing any more, not even a load for others.
         if (exchange.endedBy) throw new NotWanted()
-        const lease = queue.leaseNow(exchange) ?? (await this.#lease(exchange, answer))
+        const lease = queue.leaseNow(exchange) ?? (await this.#seeking.lease(exchange, answer))
         if (lease === 'again') return 'again'
         if (!lease) break
         try {
@@ -193,7 +203,7 @@ export class Server {
           )
           if (outcome.kind === 'answered') {
             queue.served(clock.now() - fromMs)
-            if (answer.keeps) this.#noteSighting(exchange, endpoint)
+            if (answer.keeps) this.#onward.sighted(exchange, endpoint)
             break
           }
           if (death) {
@@ -227,7 +237,7 @@ export class Server {
     const fromMs = clock.now()
     exchange.backend = endpoint.name
     exchange.seatedMs = fromMs
-    if (this.#mustLoad(exchange, lease)) {
+    if (this.#loading.isNeeded(exchange, lease)) {
       const outcome = await this.#load(exchange, lease, answer)
       if (outcome) {
         this.#settle(exchange, answer, lease, fromMs, outcome)
@@ -281,14 +291,8 @@ export class Server {
 
   /** True: another backend has given the client the rest of an answer that had broken off. */
   async #goOn(exchange: Exchange, answer: Answer): Promise<boolean> {
-    const last = exchange.attempts.at(-1)
-    if (!last || last.outcome.kind === 'answered' || !answer.started || !answer.given) return false
-    exchange.hasTried({ name: last.backend })
-    exchange.goingOn ??= await this.#goingOnFor(exchange, answer)
-    const going = exchange.goingOn
-    if (!going) return false
-    if (await going.run(last.outcome)) return true
-    answer.endsBecause(going.why, going.code)
+    const gone = await this.#onward.goOn(exchange, answer)
+    if (gone !== false) return gone ?? false
     // Whoever went on with it died as well: the request is held to be the killer, as it is before the first byte.
     const { ask, body } = exchange.asked
     if (await this.#isKiller(exchange))
@@ -304,114 +308,11 @@ export class Server {
     return exchange.deaths >= deathsMax
   }
 
-  /** Undefined: nobody can. */
-  async #goingOnFor(exchange: Exchange, answer: Answer): Promise<GoingOn | undefined> {
-    const { continuingFor, GoingOn } = await this.#goingOn.get()
-    const continuing = continuingFor(exchange)
-    if (!continuing) return undefined
-    const load = async (lease: Lease) =>
-      this.#mustLoad(exchange, lease) ? await this.#load(exchange, lease, answer) : undefined
-    return new GoingOn(exchange, answer, continuing, load, {
-      ...this.#doors,
-      continued: (fact) => this.#doors.observer.continued(fact),
-    })
-  }
-
-  /**
-   * Its backend is drained, and the time for that is over. While it still answers a seat is taken elsewhere; only then
-   * it is cut. Who can not be moved finishes there.
-   */
-  async #move(exchange: Exchange): Promise<void> {
-    const { answer, attempt } = exchange
-    if (!attempt || !answer?.keeps) return
-    if (!exchange.goingOn) {
-      const made = await this.#goingOnFor(exchange, answer)
-      exchange.goingOn ??= made
-    }
-    const going = exchange.goingOn
-    if (!going || exchange.attempt !== attempt) return
-    if (!(await going.takeSeat())) return
-    if (exchange.attempt !== attempt) return going.giveBack()
-    attempt.end({ kind: 'moved', text: 'its backend is drained' })
-  }
-
-  /** A model that streams here may have to be gone on with one day: how it does that is measured beforehand. */
-  #noteSighting(exchange: Exchange, endpoint: Endpoint): void {
-    const { conformance } = this.#doors
-    const digest = endpoint.model(exchange.asked.ask.name.canonical)?.digest
-    if (digest === undefined || conformance.isKnown({ digest, version: endpoint.version })) return
-    const sighting = sightingOf(exchange, endpoint)
-    if (sighting) conformance.seen(sighting)
-  }
-
-  /** A lease for the next attempt; undefined when only those are left that have failed already. */
-  async #lease(exchange: Exchange, answer: Answer): Promise<Lease | 'again' | undefined> {
-    const { queue, pool } = this.#doors
-    for (let looks = 0; ; looks++) {
-      try {
-        return await queue.lease(exchange)
-      } catch (error) {
-        if (!(error instanceof NobodyCan)) {
-          // The first failure tells more than that nobody else came free in time.
-          if (error instanceof Failure && exchange.attempts.length > 0 && answer.hasRefusal)
-            return undefined
-          throw error
-        }
-        if (exchange.attempts.length > 0)
-          return this.#standIn(exchange, answer, error) ? 'again' : undefined
-        const unknown = [...error.bars.values()].every((bar) => bar === 'noModel' || bar === 'away')
-        if (looks > 0 || !unknown || pool.endpoints.length === 0) {
-          if (this.#standIn(exchange, answer, error)) return 'again'
-          throw sayNobody(exchange.asked.ask, error.bars, this.#doors)
-        }
-        await this.#doors.refreshForUnknown()
-      }
-    }
-  }
-
-  /** Where a model is away or unknown, and not where this request may not have it, the operator may know another. */
-  #standIn(exchange: Exchange, answer: Answer, { bars }: NobodyCan): boolean {
-    if (answer.started || !exchange.attempts.every(({ outcome }) => wasNobody(outcome)))
-      return false
-    const isAway = [...bars.values()].some((bar) => mayReturn.has(bar))
-    const isUnknown = [...bars.values()].every((bar) => bar === 'noModel' || bar === 'notItsModel')
-    if (!isAway && !isUnknown) return false
-    return this.#doors.placing?.standIn(exchange) ?? false
-  }
-
-  #mustLoad(exchange: Exchange, { endpoint }: Lease): boolean {
-    const { loads, settings } = this.#doors
-    return (
-      wantsLoad(exchange) &&
-      settings.routing.loadRescue &&
-      loads.needed(endpoint, exchange.asked.ask)
-    )
-  }
-
-  /** Waits for the load that it needs; the outcome where that was the end of the attempt. */
-  async #load(exchange: Exchange, lease: Lease, answer: Answer): Promise<Outcome | undefined> {
-    const { loads, clock } = this.#doors
-    const { endpoint } = lease
-    const load = loads.join(endpoint, exchange.asked.ask)
-    const startedMs = clock.now()
+  /** The outcome where the load was the end of the attempt. */
+  #load(exchange: Exchange, lease: Lease, answer: Answer): Promise<Outcome | undefined> {
     // What has begun is not begun again, and who may not try again has nowhere to go.
-    const isBound = answer.started || this.#attemptsLeft(exchange) < 2
-    const elsewhere = isBound ? undefined : new Elsewhere(exchange, endpoint, this.#doors)
-    const first = elsewhere ? Promise.race([load.result, elsewhere.result]) : load.result
-    const result = await orEnded(exchange, lease, first).finally(() => {
-      elsewhere?.[Symbol.dispose]()
-      load.leave()
-    })
-    if (result === 'ended') return { kind: 'clientLeft' }
-    if (result === 'away') return { kind: 'unreachable', text: 'it stopped answering' }
-    answer.loadMs += clock.now() - startedMs
-    if (result.kind !== 'failed' || isAboutTheModel(result.outcome)) {
-      lease.loaded()
-      return undefined
-    }
-    if (result.outcome.kind === 'refused' && result.answer)
-      answer.keepLoadRefusal(result.answer, endpoint.name)
-    return result.outcome
+    const isBound = answer.started || attemptsLeft(exchange.attempts, this.#doors.settings) < 2
+    return this.#loading.wait(exchange, lease, answer, isBound)
   }
 
   #mayTryAgain(exchange: Exchange, answer: Answer, outcome: Outcome): boolean {
@@ -421,17 +322,11 @@ export class Server {
     if (!exchange.asked.ask.repeatable && outcome.kind !== 'unreachable') return false
     // What met a connection that was closing is sent again on a fresh one; that can happen once.
     if (isRace(outcome)) return true
-    if (this.#attemptsLeft(exchange) < 1) return false
+    if (attemptsLeft(exchange.attempts, this.#doors.settings) < 1) return false
     // Where nobody was, or nothing was sent, nothing was done for it: that costs nobody anything.
     if (outcome.kind === 'unreachable') return true
     if (outcome.kind === 'refused' && outcome.why === 'loadsHang') return true
     return this.#budget.spend(this.#doors.clock.now())
-  }
-
-  /** Of those that an exchange may make in all, the one under way among them. */
-  #attemptsLeft({ attempts }: Exchange): number {
-    const made = attempts.filter(({ outcome }) => countsAsTry(outcome)).length
-    return 1 + this.#doors.settings.retries.furtherAttemptsMax - made
   }
 
   #forget(endpoint: Endpoint, model: string): void {
@@ -450,15 +345,6 @@ export class Server {
 /** A request that is held to be a killer may as well wait so long for its verdict. */
 const hearAllMs = 100
 
-/** Bars of backends that would serve the model if they were well. */
-const mayReturn: ReadonlySet<string> = new Set([
-  'away',
-  'resting',
-  'draining',
-  'tried',
-  'loadsHang',
-])
-
 /** What came of an attempt. */
 interface Tried {
   readonly outcome: Outcome
@@ -474,13 +360,6 @@ function isKilling({ asked }: Exchange, outcome: Outcome): boolean {
   return isDeath(outcome) && asked.ask.repeatable
 }
 
-/** One that was overtaken has not failed. */
-const countsAsTry = (outcome: Outcome) => !isRace(outcome) && outcome.kind !== 'overtaken'
-
-/** Nothing was done for it there. */
-const wasNobody = (outcome: Outcome) =>
-  outcome.kind === 'unreachable' || (outcome.kind === 'refused' && outcome.why === 'noModel')
-
 const noTrail: readonly string[] = Object.freeze([])
 const noLegs: readonly Continued[] = Object.freeze([])
 
@@ -490,34 +369,6 @@ function trailOf({ attempts }: Exchange): readonly string[] {
   return attempts
     .filter(({ outcome }) => outcome.kind !== 'answered')
     .map(({ backend, outcome }) => `${backend}: ${sayOutcome(outcome)}`)
-}
-
-function wantsLoad({ asked: { ask } }: Exchange): boolean {
-  return ask.purpose !== 'unload' && ask.repeatable && ask.op !== 'show' && !ask.name.cloud
-}
-
-/** The client's own request will be told so too, and in the words that its route has for it. */
-function isAboutTheModel(outcome: Outcome): boolean {
-  return outcome.kind === 'refused' && (outcome.why === 'clientFault' || outcome.why === 'noModel')
-}
-
-/** Whichever comes first: the result, the end of the exchange, or the probes giving the endpoint up. */
-function orEnded<T>(
-  exchange: Exchange,
-  lease: Lease,
-  result: Promise<T>,
-): Promise<T | 'ended' | 'away'> {
-  return new Promise<T | 'ended' | 'away'>((resolve, reject) => {
-    const ended = exchange.onEnd(() => resolve('ended'))
-    const givenUp = () => {
-      ended[Symbol.dispose]()
-      resolve('away')
-    }
-    lease.onAway = givenUp
-    result.then(resolve, reject).finally(() => ended[Symbol.dispose]())
-  }).finally(() => {
-    lease.onAway = undefined
-  })
 }
 
 function poisoned(): Failure {
