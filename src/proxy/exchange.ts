@@ -85,6 +85,8 @@ export class Exchange implements Rostered, Progress {
   rules: Placement | undefined
   /** Takes the answer over from a backend that broke off, or that is drained. */
   goingOn: GoingOn | undefined
+  /** It has been made ready for its backend's death, as far as that can be done. */
+  isExpected = false
   #tried: Set<string> | undefined
   /** Among those that run. */
   place = -1

@@ -6,6 +6,8 @@ import type { AttemptUnderWay, Exchange } from './exchange.ts'
 
 /** Both limits that are looked at have half a minute at least: a second more is nothing to them. */
 const beatMs = 1_000
+/** Made ready at one look: some milliseconds of work, which nobody's next token should wait for any longer. */
+const expectedMax = 64
 
 export interface OversightDoors {
   readonly clock: Clock
@@ -13,6 +15,8 @@ export interface OversightDoors {
   readonly drainMs: () => number
   /** This one's backend is drained and the limit over: it is to go on elsewhere. Called again until it has. */
   readonly move: (exchange: Exchange) => void
+  /** This one streams, and its backend may die any moment: what can be made ready for that is made now. */
+  readonly expect: (exchange: Exchange) => void
   /** How many streams run where; said at each look, and once more when none is left. */
   readonly streamsAt: (counts: ReadonlyMap<Endpoint, number>) => void
 }
@@ -57,6 +61,13 @@ export class Oversight {
           : 'it fell silent, and its probes fail',
       })
     this.#doors.streamsAt(countStreams(running))
+    let expected = 0
+    for (const exchange of running) {
+      if (exchange.isExpected || !exchange.attempt?.gaps?.tokens) continue
+      if (++expected > expectedMax) break
+      exchange.isExpected = true
+      this.#doors.expect(exchange)
+    }
     const limitMs = this.#doors.drainMs()
     for (const exchange of running) {
       const { attempt } = exchange

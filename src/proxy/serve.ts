@@ -81,6 +81,7 @@ export class Server {
       clock: doors.clock,
       drainMs: () => doors.settings.timeouts.drainMs,
       move: (exchange) => reported(exchange, this.#onward.move(exchange)),
+      expect: (exchange) => reported(exchange, this.#onward.expect(exchange)),
       streamsAt: (counts) => {
         const ready = doors.pool.endpoints.filter((endpoint) => endpoint.ready && endpoint.enabled)
         for (const [endpoint, spares] of sparesFor(counts, ready))

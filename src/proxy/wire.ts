@@ -56,7 +56,11 @@ export class SocketTrouble extends Error {
   /** False: no connection was made, so nothing can have been received. */
   readonly sent: boolean
   constructor(message: string, how: { reusedSocket: boolean; sent: boolean }, cause: unknown) {
+    // A stack of the event loop says nothing, and a dying host makes a hundred of these at once.
+    const frames = Error.stackTraceLimit
+    Error.stackTraceLimit = 0
     super(message, { cause })
+    Error.stackTraceLimit = frames
     this.reusedSocket = how.reusedSocket
     this.sent = how.sent
   }

@@ -1,5 +1,5 @@
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { expect, it } from 'vitest'
 import { backendAt } from '../../src/core/backend.ts'
 import { realClock } from '../../src/core/clock.ts'
@@ -91,6 +91,43 @@ it('opens spare connections a few at a time, uses them, and lets them go when th
   wire.keepSpare(backend, 0)
   time.pass(30_000)
   expect(wire.stats(backend)).toEqual({ open: 0, idle: 0 })
+
+  await wire.close()
+  await new Promise((resolve) => server.close(resolve))
+})
+
+it('closes what a server has ended later, when all that must go on elsewhere has been told', async () => {
+  const server = createServer((_request, response) => void response.flushHeaders())
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const backend = backendAt('a', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  const nothingElse = lateWire(() => Promise.reject(new Error('not wanted here')))
+  const clock = handClock()
+  const wire = netWire({ connectMs: 2_000 }, clock, nothingElse, new Addresses({ clock }))
+  const errors: Error[] = []
+  let heads = 0
+  const listener = {
+    head: () => void heads++,
+    data() {},
+    ended() {},
+    failed: (error: Error) => void errors.push(error),
+  }
+  const request = { method: 'GET', path: '/', headers: ['Host', 'x'], body: undefined }
+  const open = new Set<Socket>()
+  server.on('connection', (socket) => {
+    open.add(socket.on('close', () => open.delete(socket)))
+  })
+  for (let each = 0; each < 3; each++) wire.send(backend, request, listener)
+  await until(() => heads === 3, 2_000)
+
+  for (const socket of open) socket.end()
+  await until(() => errors.length === 3, 2_000)
+  expect(wire.stats(backend)).toEqual({ open: 0, idle: 0 })
+  expect(open.size).toBe(3)
+  // A stack for each would say nothing, and cost a tenth of the pause.
+  expect(errors.map(({ stack }) => stack)).toEqual(Array(3).fill('Error: other side closed'))
+  expect(Error.stackTraceLimit).toBeGreaterThan(0)
+  clock.pass(200)
+  await until(() => open.size === 0, 2_000)
 
   await wire.close()
   await new Promise((resolve) => server.close(resolve))

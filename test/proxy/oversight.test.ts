@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import { Roster } from '../../src/core/roster.ts'
 import { Gaps } from '../../src/proxy/continuing/gaps.ts'
-import { stalledAmong } from '../../src/proxy/oversight.ts'
+import type { Exchange } from '../../src/proxy/exchange.ts'
+import { Oversight, stalledAmong } from '../../src/proxy/oversight.ts'
+import { handClock } from '../help/clock.ts'
 
 const oak = { ready: true }
 const elm = { ready: true }
@@ -39,5 +42,50 @@ describe('streams that have fallen silent', () => {
     expect(stalledAmong([frozen, waited, begun, plain], 60_000)).toEqual([])
     const witness = stream(oak, 2_000)
     expect(stalledAmong([frozen, waited, begun, plain, witness], 60_000)).toEqual([frozen, witness])
+  })
+})
+
+describe('streams whose backend may die', () => {
+  const clockAnd = () => {
+    const clock = handClock()
+    const running = new Roster<Exchange>()
+    const expected: Exchange[] = []
+    const oversight = new Oversight(running, {
+      clock,
+      drainMs: () => 60_000,
+      move: () => {},
+      expect: (exchange) => void expected.push(exchange),
+      streamsAt: () => {},
+    })
+    /** An exchange of which the oversight needs no more than this. */
+    const runs = (attempt: object | undefined) => {
+      const exchange = { attempt, place: -1, isExpected: false } as unknown as Exchange
+      running.add(exchange)
+      return exchange
+    }
+    return { clock, oversight, expected, runs }
+  }
+
+  it('are made ready once, and only those that have something to lose', () => {
+    const { clock, oversight, expected, runs } = clockAnd()
+    const streaming = runs(stream(oak, 0))
+    runs({ endpoint: oak, gaps: new Gaps(), paused: false })
+    runs({ endpoint: oak, gaps: undefined, paused: false })
+    runs(undefined)
+    oversight.begin()
+    clock.pass(3_000)
+    expect(expected).toEqual([streaming])
+  })
+
+  it('are made ready a few at a time, so that no token waits for it', () => {
+    const { clock, oversight, expected, runs } = clockAnd()
+    for (let each = 0; each < 150; each++) runs(stream(oak, 0))
+    oversight.begin()
+    const counts = [1, 2, 3, 4].map(() => {
+      clock.pass(1_000)
+      return expected.length
+    })
+    expect(counts).toEqual([64, 128, 150, 150])
+    expect(new Set(expected).size).toBe(150)
   })
 })

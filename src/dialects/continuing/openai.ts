@@ -50,7 +50,9 @@ export function readChunks(frames: readonly Buffer[]): Emitted {
     const said = choiceOf(fields)
     if (said.calls.length > 0) tally.call()
     tally.piece(said.text, said.thinking)
-    opening = { ...openingOf(fields), ...opening, ...endOf(fields, said) }
+    if (!isHead(opening)) opening = { ...openingOf(fields), ...opening }
+    const end = endOf(fields, said)
+    if (end) opening = { ...opening, ...end }
     if (said.index !== undefined) chunks++
     if (said.role !== '') roles++
   }
@@ -72,6 +74,13 @@ function openingOf(fields: Fields): ChunkOpening {
   }
 }
 
+/** Every chunk says its head again: it is read until nothing is missing in it. */
+function isHead({ id, created, model, fingerprint }: ChunkOpening): boolean {
+  return (
+    id !== undefined && created !== undefined && model !== undefined && fingerprint !== undefined
+  )
+}
+
 export const hasBegun = (emitted: Emitted) => (emitted.opening as ChunkOpening).id !== undefined
 
 /** The head of every later chunk, in Go's order. */
@@ -91,10 +100,22 @@ export function usageFrame(
   return dataOf({ ...head, usage: usageOf(merged) })
 }
 
-function endOf(fields: Fields, { finish, index }: ReturnType<typeof choiceOf>): ChunkOpening {
+function endOf(
+  fields: Fields,
+  { finish, index }: ReturnType<typeof choiceOf>,
+): ChunkOpening | undefined {
   if (finish !== '') return { finish }
   // The completions route has a usage of zeros in every chunk; the true one has no choice.
-  return index === undefined && fieldsAt(fields, 'usage') !== undefined ? { usageSaid: true } : {}
+  return index === undefined && fieldsAt(fields, 'usage') !== undefined
+    ? { usageSaid: true }
+    : undefined
+}
+
+const noCalls: readonly Fields[] = []
+
+function callsIn(delta: Fields | undefined): readonly Fields[] {
+  const calls = listAt(delta, 'tool_calls')
+  return calls.length === 0 ? noCalls : calls.map((call) => asFields(call) ?? {})
 }
 
 /** What the first choice of a chunk says. */
@@ -106,7 +127,7 @@ function choiceOf(fields: Fields) {
     role: textAt(delta, 'role'),
     text: delta === undefined ? textAt(choice, 'text') : textAt(delta, 'content'),
     thinking: textAt(delta, 'reasoning'),
-    calls: listAt(delta, 'tool_calls').map((call) => asFields(call) ?? {}),
+    calls: callsIn(delta),
     logprobs: listAt(fieldsAt(choice, 'logprobs'), 'content'),
     finish: textAt(choice, 'finish_reason'),
   }

@@ -153,7 +153,7 @@ export class Connection {
     const call = this.#call
     this.#leave()
     // A host that dies ends a hundred at once: those who go on elsewhere come before the closing of what is dead.
-    setImmediate(() => this.#socket.destroy())
+    this.#doors.clock.after(closeDeadMs, () => this.#socket.destroy())
     if (call?.endsWithConnection) call.tellEnd()
     else call?.tellLost(otherSideClosed, this.#connected)
   }
@@ -300,6 +300,9 @@ class Call implements WireCall {
     this.#connection.destroy()
   }
 }
+
+/** Longer than all streams of a dead host take to be elsewhere. */
+const closeDeadMs = 200
 
 /** Up to this a copy costs less than a second piece to write. */
 const oneWriteBytesMax = 16_384
