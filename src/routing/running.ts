@@ -37,11 +37,19 @@ export interface Run {
   at: number
 }
 
-interface MachineRuns {
+/** What goes on at one machine; good until something begins or ends there. */
+export interface Goings {
+  readonly runs: readonly Run[]
+  /** Those that wait for a load. */
+  readonly loading: number
+  /** Another number than before: something began or ended there. */
+  readonly version: number
+}
+
+interface MachineRuns extends Goings {
   readonly runs: Run[]
   /** Those whose model is there. */
   streams: number
-  /** Those that wait for a load. */
   loading: number
   /** Streams summed over time. */
   streamMs: number
@@ -49,7 +57,7 @@ interface MachineRuns {
   version: number
 }
 
-const idle: readonly Run[] = []
+const idle: Goings = Object.freeze({ runs: [], loading: 0, version: 0 })
 /** How far a run has come is worked out anew no more often: a busy fleet decides a thousand times a second. */
 export const lookAgainMs = 250
 /** … nor for one stream more or less beside more than so many. */
@@ -137,13 +145,12 @@ export class Running {
     }
   }
 
-  /** Another number than before: something began or ended there. */
-  versionOf(endpoint: string): number {
-    return this.#machines.get(endpoint)?.version ?? 0
+  at(endpoint: string): Goings {
+    return this.#machines.get(endpoint) ?? idle
   }
 
   of(endpoint: string): readonly Run[] {
-    return this.#machines.get(endpoint)?.runs ?? idle
+    return this.at(endpoint).runs
   }
 
   /**

@@ -19,7 +19,7 @@ import type { TurnsTaken } from './pickers.ts'
 import type { Snapshot, Waiting } from './plan.ts'
 import { type Prices, usualPrices } from './prices.ts'
 import { isWarmFor } from './residency/warm.ts'
-import { look, lookAgainMs, type Running } from './running.ts'
+import { type Goings, look, lookAgainMs, type Running } from './running.ts'
 import type { Rush } from './rush.ts'
 import { Scratch } from './scratch.ts'
 
@@ -202,6 +202,7 @@ interface AgedFills {
 class MachineKept implements Machine {
   readonly endpoint: EndpointView
   number = 0
+  goings: Goings
   streams = 0
   foreignS = 0
   loadingS = 0
@@ -216,6 +217,7 @@ class MachineKept implements Machine {
 
   constructor(endpoint: EndpointView, doors: SurveyDoors, tastes: Tastes, agedFills: AgedFills) {
     this.endpoint = endpoint
+    this.goings = doors.running.at(endpoint.name)
     this.#doors = doors
     this.#tastes = tastes
     this.#agedFills = agedFills
@@ -230,8 +232,9 @@ class MachineKept implements Machine {
     const { costs, running, turns } = this.#doors
     this.number = number
     this.changes++
-    this.streams = running.of(this.name).length
-    this.loadingS = running.loadingS(this.name, nowMs)
+    this.goings = running.at(this.name)
+    this.streams = this.goings.runs.length
+    this.loadingS = this.goings.loading > 0 ? running.loadingS(this.name, nowMs) : 0
     this.foreignS = costs.foreignS(this.name, nowMs)
     this.room = this.endpoint.room
     this.begun = 0
@@ -326,10 +329,9 @@ class PlaceKept implements Place, EndsSource {
     this.free = isFree ? Math.max(1, model.seatsLimit - this.#used) : 0
     this.tryable = !isFree && model.seatToTry
     this.held = model.heldBack
-    const served = { endpoint: machine.name, weights, sizeBytes: model.sizeBytes }
     const version = costs.versionOf(machine.name, weights)
     if (version !== this.#ratesVersion) {
-      costs.ratesOf(rates, served)
+      costs.ratesOf(rates, { endpoint: machine.name, weights, sizeBytes: model.sizeBytes })
       this.#ratesVersion = version
     }
     rates.loadS = 0
@@ -340,7 +342,8 @@ class PlaceKept implements Place, EndsSource {
       rates.loadS = this.warmInS
       return
     }
-    rates.loadS = costs.loadS(served, nowMs)
+    const cold = { endpoint: machine.name, weights, sizeBytes: model.sizeBytes }
+    rates.loadS = costs.loadS(cold, nowMs)
     const { keeping } = tastes
     // Loaded with other options: its own copy would have to leave.
     const pushes = model.evicts || model.resident
@@ -352,15 +355,14 @@ class PlaceKept implements Place, EndsSource {
   /** Only where somebody may have to wait for a seat: all that runs there is looked at for it. */
   fillEnds(ends: Ends): void {
     const { machine, rates, weights } = this
-    const { running, costs } = this.#doors
-    const version = running.versionOf(machine.name)
+    const { costs } = this.#doors
+    const { version, runs } = machine.goings
     const ageMs = this.#nowMs - this.#filledMs
     const isSame = version === this.#filledVersion && this.#used === this.#filledUsed
     if (isSame && ageMs >= 0 && !this.#isTooOld(ageMs)) return ends.again(ageMs / 1_000)
     this.#filledVersion = version
     this.#filledUsed = this.#used
     this.#filledMs = this.#nowMs
-    const runs = running.of(machine.name)
     const seconds: number[] = []
     for (const run of runs) {
       if (run.served.weights !== weights) continue

@@ -20,7 +20,10 @@ const lengthRowsMax = 2_000
 const modelsMax = 2_000
 /** With fewer answers than this a row says less than the one for everybody. */
 const lengthsEnough = 8
-/** Guesses for pairs that have not met are made anew after so many samples. */
+/**
+ * Guesses for pairs that have not met are made anew after so many samples; in a large fleet after as many as there are
+ * pairs, so that a sample costs the same in any fleet, and fewer than one decision in a hundred waits for it.
+ */
 const priorEvery = 64
 /** … and with each new pair as long as there are no more than this. */
 const pairsFew = 32
@@ -64,6 +67,7 @@ export class Costs {
   #decodePrior: Prior | undefined
   #arePriorsOld = true
   #samplesSincePrior = 0
+  #pairsInPrior = 0
   #versions = 0
   #guessesVersion = 0
   /** Pairs that were met, ever. */
@@ -177,7 +181,8 @@ export class Costs {
       this.#foreign.noticed(endpoint, times.hiddenS, endedMs)
     if (isNew) this.#pairCount++
     const few = isNew && this.#pairCount <= pairsFew
-    if (++this.#samplesSincePrior >= priorEvery || few) this.#agePriors()
+    if (++this.#samplesSincePrior >= Math.max(priorEvery, this.#pairsInPrior) || few)
+      this.#agePriors()
     return turned
   }
 
@@ -275,13 +280,18 @@ export class Costs {
     if (!this.#arePriorsOld) return
     this.#arePriorsOld = false
     this.#prefillPrior = new Prior(this.#knownBy('prefill'), prefillSGuess, this.#prefillPrior)
-    this.#decodePrior = new Prior(this.#knownBy('decode'), decodeSGuess, this.#decodePrior)
+    const known = this.#knownBy('decode')
+    this.#decodePrior = new Prior(known, decodeSGuess, this.#decodePrior)
+    this.#pairsInPrior = known.length
   }
 
   #knownBy(what: 'prefill' | 'decode'): KnownPair[] {
     const known: KnownPair[] = []
-    for (const { endpoint, weights, pair } of this.known())
-      if (pair[what].samples > 0) known.push({ endpoint, weights, logS: Math.log(pair[what].base) })
+    for (const [endpoint, pairs] of this.#pairs)
+      for (const [weights, pair] of pairs) {
+        const slope = pair[what]
+        if (slope.samples > 0) known.push({ endpoint, weights, logS: Math.log(slope.base) })
+      }
     return known
   }
 

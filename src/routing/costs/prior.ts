@@ -20,8 +20,8 @@ export interface KnownPair {
  * the sum of a number for the machine and one for the model, fitted to the pairs that are known by alternating means.
  */
 export class Prior {
-  readonly #ofEndpoint = new Map<string, number>()
-  readonly #ofWeights = new Map<string, number>()
+  readonly #machines = new Side()
+  readonly #models = new Side()
   #unknownEndpoint = 0
   #usualWeights = 0
   readonly #guessS: number
@@ -29,43 +29,69 @@ export class Prior {
   /** `before`: the fit to pairs most of which are known still. */
   constructor(known: readonly KnownPair[], guessS: number, before?: Prior) {
     this.#guessS = guessS
-    if (before)
-      for (const [weights, value] of before.#ofWeights) this.#ofWeights.set(weights, value)
-    for (let pass = 0; pass < (before ? passesAgain : passes); pass++) {
-      refit(known, this.#ofEndpoint, endpointOf, this.#ofWeights, weightsOf)
-      refit(known, this.#ofWeights, weightsOf, this.#ofEndpoint, endpointOf)
+    const [machines, models] = [this.#machines, this.#models]
+    if (before) models.beginAs(before.#models)
+    // Names are looked up once: the fit is made in the middle of a decision, for a thousand pairs in a large fleet.
+    const machineAt = new Int32Array(known.length)
+    const modelAt = new Int32Array(known.length)
+    const logS = new Float64Array(known.length)
+    for (let at = 0; at < known.length; at++) {
+      const pair = known[at]!
+      machineAt[at] = machines.at(pair.endpoint)
+      modelAt[at] = models.at(pair.weights)
+      logS[at] = pair.logS
     }
-    this.#unknownEndpoint = quantile([...this.#ofEndpoint.values()], unknownQuantile)
-    this.#usualWeights = quantile([...this.#ofWeights.values()], 0.5)
+    for (let pass = 0; pass < (before ? passesAgain : passes); pass++) {
+      machines.refit(logS, machineAt, models, modelAt)
+      models.refit(logS, modelAt, machines, machineAt)
+    }
+    this.#unknownEndpoint = quantile([...machines.values], unknownQuantile)
+    this.#usualWeights = quantile([...models.values], 0.5)
   }
 
   /** Seconds for a token. */
   seconds(endpoint: string, weights: string): number {
-    if (this.#ofEndpoint.size === 0) return this.#guessS
-    const machine = this.#ofEndpoint.get(endpoint) ?? this.#unknownEndpoint
-    return Math.exp(machine + (this.#ofWeights.get(weights) ?? this.#usualWeights))
+    if (this.#machines.values.length === 0) return this.#guessS
+    const machine = this.#machines.of(endpoint) ?? this.#unknownEndpoint
+    return Math.exp(machine + (this.#models.of(weights) ?? this.#usualWeights))
   }
 }
 
-const endpointOf = (pair: KnownPair) => pair.endpoint
-const weightsOf = (pair: KnownPair) => pair.weights
+/** One of the two sums: a number for each machine, or for each model. */
+class Side {
+  readonly #places = new Map<string, number>()
+  readonly values: number[] = []
 
-/** Each of one side becomes the mean of what the other side leaves unexplained. */
-function refit(
-  known: readonly KnownPair[],
-  side: Map<string, number>,
-  keyOf: (pair: KnownPair) => string,
-  other: ReadonlyMap<string, number>,
-  otherKeyOf: (pair: KnownPair) => string,
-): void {
-  const sums = new Map<string, { sum: number; count: number }>()
-  for (const pair of known) {
-    const row = sums.get(keyOf(pair)) ?? { sum: 0, count: 0 }
-    row.sum += pair.logS - (other.get(otherKeyOf(pair)) ?? 0)
-    row.count++
-    sums.set(keyOf(pair), row)
+  beginAs(before: Side): void {
+    for (const [name, at] of before.#places) this.values[this.at(name)] = before.values[at]!
   }
-  for (const [key, { sum, count }] of sums) side.set(key, sum / count)
+
+  /** Its place among the values; 0 stands there until it is fitted. */
+  at(name: string): number {
+    let at = this.#places.get(name)
+    if (at === undefined) {
+      at = this.values.push(0) - 1
+      this.#places.set(name, at)
+    }
+    return at
+  }
+
+  of(name: string): number | undefined {
+    const at = this.#places.get(name)
+    return at === undefined ? undefined : this.values[at]
+  }
+
+  /** Each becomes the mean of what the other side leaves unexplained; who is in no pair stays as it is. */
+  refit(logS: Float64Array, at: Int32Array, other: Side, otherAt: Int32Array): void {
+    const sums = new Float64Array(this.values.length)
+    const counts = new Uint32Array(this.values.length)
+    for (let pair = 0; pair < logS.length; pair++) {
+      sums[at[pair]!]! += logS[pair]! - other.values[otherAt[pair]!]!
+      counts[at[pair]!]!++
+    }
+    for (let each = 0; each < sums.length; each++)
+      if (counts[each]! > 0) this.values[each] = sums[each]! / counts[each]!
+  }
 }
 
 function quantile(values: number[], share: number): number {

@@ -79,6 +79,29 @@ describe('the costs', () => {
     expect(ratesAt(costs, 'new', 'w').decodeS).toBeCloseTo(0.05, 2)
   })
 
+  // Every 64th decision of a large fleet once waited for the guesses of all its pairs: 1.6 of a hundred took five times
+  // as long as the others. With as many samples as pairs between two fits it is fewer than one, in any fleet.
+  it('guess anew after as many samples as there are pairs, and after 64 in a small fleet', () => {
+    for (const [pairs, every] of [
+      [40, 64],
+      [200, 200],
+    ] as const) {
+      const costs = learnedFrom(times(pairs, (at) => sampleOf({ endpoint: `e${at}` })))
+      let guess = ratesAt(costs, 'stranger').decodeS
+      let at = 0
+      // Each machine is twice as slow from now on.
+      const samplesUntilAnother = () => {
+        const from = at
+        while (ratesAt(costs, 'stranger').decodeS === guess)
+          costs.learn(sampleOf({ endpoint: `e${at++ % pairs}`, write: 0.04 }))
+        guess = ratesAt(costs, 'stranger').decodeS
+        return at - from
+      }
+      samplesUntilAnother()
+      expect(samplesUntilAnother()).toBe(every)
+    }
+  })
+
   it('do not take a prompt out of the cache for a fast machine', () => {
     const costs = learnedFrom([...times(5, () => sampleOf()), sampleOf({ read: 0.000_05 })])
     expect(ratesAt(costs, 'a').prefillS).toBeCloseTo(0.001, 4)
