@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises'
 import { fromJson } from '../core/every-number.ts'
-import { decide } from '../routing/decide.ts'
-import { type ActionEntry, actionEntry, type DecisionEntry, replayed } from '../routing/replay.ts'
+import type { ActionEntry, DecisionEntry } from '../routing/decision-entry.ts'
+import { decidedAgain } from '../routing/replay.ts'
 import { exit } from './exit-codes.ts'
 import { data, say } from './talk.ts'
 
@@ -14,6 +14,8 @@ interface Difference {
 
 interface Counts {
   decisions: number
+  /** Of those, the ones for somebody who had just come and stood in no line. */
+  newcomers: number
   same: number
   different: number
   unreadable: number
@@ -35,7 +37,10 @@ export async function routeReplay(path: string, asJson: boolean): Promise<number
 }
 
 async function replayFile(path: string): Promise<Counts> {
-  const counts: Counts = { decisions: 0, same: 0, different: 0, unreadable: 0, first: undefined }
+  const counts: Counts = {
+    ...{ decisions: 0, newcomers: 0, same: 0, different: 0, unreadable: 0 },
+    first: undefined,
+  }
   await using file = await open(path)
   let number = 0
   for await (const text of file.readLines()) {
@@ -46,8 +51,10 @@ async function replayFile(path: string): Promise<Counts> {
       counts.unreadable++
       continue
     }
+    const { alone, actions, again } = made
     counts.decisions++
-    const [noted, now] = [made.noted.map(actionWords), made.now.map(actionWords)]
+    if (alone) counts.newcomers++
+    const [noted, now] = [wordsFor(actions, alone), wordsFor(again, alone)]
     if (noted.join('\n') === now.join('\n')) counts.same++
     else {
       counts.different++
@@ -60,27 +67,39 @@ async function replayFile(path: string): Promise<Counts> {
 /** Undefined: it is no decision, or one of another version; a line that a killed process has begun is one as well. */
 function madeAgain(
   text: string,
-): { noted: readonly ActionEntry[]; now: readonly ActionEntry[] } | undefined {
+): (Pick<DecisionEntry, 'alone' | 'actions'> & { again: readonly ActionEntry[] }) | undefined {
   try {
     const entry = fromJson(text) as DecisionEntry
-    const { snapshot, line } = replayed(entry)
-    const waiting = [...line.inOrder(snapshot.nowMs)]
-    const actions = decide(snapshot, line)
-    return { noted: entry.actions, now: actions.map((action) => actionEntry(action, waiting)) }
+    return { alone: entry.alone, actions: entry.actions, again: decidedAgain(entry) }
   } catch {
     return undefined
   }
 }
 
-function actionWords({ waiting, kind, endpoint, asTry }: ActionEntry): string {
-  const who = `waiter ${waiting + 1}`
-  if (kind === 'nobody') return `${who}: nobody can serve it`
-  if (kind === 'promise') return `${who}: waits for ${endpoint}`
-  return `${who}: begins at ${endpoint}${asTry ? ', on a seat that is tried' : ''}`
+function wordsFor(actions: readonly ActionEntry[], alone: boolean): string[] {
+  return actions.map(
+    (action) => `${alone ? 'newcomer' : `waiter ${action.waiting + 1}`}: ${wordsOf(action)}`,
+  )
 }
 
-function countLines({ decisions, same, different, unreadable, first }: Counts): string[] {
-  const lines = [`${decisions} decisions: ${same} the same, ${different} different`]
+function wordsOf({ kind, endpoint, asTry }: ActionEntry): string {
+  if (kind === 'nobody') return 'nobody can serve it'
+  if (kind === 'promise') return `waits for ${endpoint}`
+  return `begins at ${endpoint}${asTry ? ', on a seat that is tried' : ''}`
+}
+
+function countLines({
+  decisions,
+  newcomers,
+  same,
+  different,
+  unreadable,
+  first,
+}: Counts): string[] {
+  const lines = [
+    `${decisions} decisions: ${same} the same, ${different} different`,
+    `${newcomers} of them about newcomers, the others about those who waited`,
+  ]
   if (unreadable > 0)
     lines.push(`${unreadable} lines could not be read: cut off, or written by another version`)
   if (!first) return lines

@@ -104,7 +104,7 @@ export const configSchema = z.strictObject({
     decision_log: text('off, or a file', /^[^\0]{1,4096}$/)
       .prefault('off')
       .describe(
-        'A file in which decisions about those who wait are noted, for chasqui route replay; no prompts are in it.',
+        'A file in which decisions are noted, about newcomers and those who wait, for chasqui route replay; no prompts are in it.',
       ),
   }),
   rules: rulesSchema

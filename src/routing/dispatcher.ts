@@ -4,14 +4,15 @@ import type { RoutingSettings } from '../core/settings.ts'
 import { Costs } from './costs/costs.ts'
 import type { RequestSize } from './costs/sample.ts'
 import { decide, decideFor } from './decide.ts'
+import type { DecisionEntry } from './decision-entry.ts'
 import { type Decision, Decisions } from './decisions.ts'
 import type { Tastes } from './field.ts'
 import type { Priority } from './line.ts'
 import type { Need } from './need.ts'
+import { recording, recordingOne } from './noting.ts'
 import { Turns } from './pickers.ts'
 import type { Action, Crowds, LineView, Waiting } from './plan.ts'
 import type { Prices } from './prices.ts'
-import { type DecisionEntry, recording } from './replay.ts'
 import { type Progress, type Run, Running } from './running.ts'
 import { Rush } from './rush.ts'
 import { Shares } from './shares.ts'
@@ -23,7 +24,7 @@ export interface DispatcherDoors {
   readonly endpoints: () => readonly EndpointView[]
   readonly tastes?: Tastes
   readonly prices?: Prices
-  /** Is given every decision about the line, to be made again one day; undefined: nothing is noted. */
+  /** Is given every decision, about the line and about newcomers, to be made again one day; undefined: nothing is noted. */
   readonly record?: (entry: DecisionEntry) => void
 }
 
@@ -87,7 +88,12 @@ export class Dispatcher {
 
   /** The same for one who does not stand in line; undefined: there is nothing for it now. */
   decideFor<W extends Waiting>(waiting: W, line: Crowds, nowMs: number): Action<W> | undefined {
-    return decideFor(this.#survey.at(nowMs), waiting, line)
+    const snapshot = this.#survey.at(nowMs)
+    if (!this.#record) return decideFor(snapshot, waiting, line)
+    const noted = recordingOne(snapshot, waiting, line)
+    const action = decideFor(noted.snapshot, waiting, line)
+    this.#record(noted.done(action))
+    return action
   }
 
   /** How likely a request is to be finished in so many seconds from its start, at the best place there is. */

@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decide } from '../../src/routing/decide.ts'
-import { actionEntry, type DecisionEntry, replayed } from '../../src/routing/replay.ts'
-import { Scene } from './scene.ts'
+import type { DecisionEntry } from '../../src/routing/decision-entry.ts'
+import { decidedAgain } from '../../src/routing/replay.ts'
+import { needOf } from './help.ts'
+import { type Machine, Scene } from './scene.ts'
 
 const machineAny = fc.record({
   tokenS: fc.constantFrom(0.01, 0.02, 0.05, 0.3),
@@ -17,44 +18,72 @@ const guestAny = fc.record({
   deadlineMs: fc.option(fc.integer({ min: 1_000, max: 90_000 }), { nil: undefined }),
 })
 
-/** What a log in a file says when it is made again. */
-function actionsAgain(text: string) {
-  const { snapshot, line } = replayed(JSON.parse(text) as DecisionEntry)
-  const waiting = [...line.inOrder(snapshot.nowMs)]
-  return decide(snapshot, line).map((action) => actionEntry(action, waiting))
-}
+const known = (more: Partial<Machine> & Pick<Machine, 'name' | 'tokenS'>) => ({ seats: 4, ...more })
+const readBack = (entry: DecisionEntry) => JSON.parse(JSON.stringify(entry)) as DecisionEntry
+const asText = (actions: DecisionEntry['actions']) => JSON.stringify(actions)
 
 describe('a log of decisions', () => {
-  it('gives the same decisions when it is read again', () => {
-    let decisions = 0
-    let actions = 0
+  it('gives the same decisions when it is read again, about the line and about newcomers', () => {
+    const made = { line: 0, newcomers: 0, actions: 0, nothing: 0 }
     fc.assert(
       fc.property(
         fc.array(machineAny, { minLength: 1, maxLength: 5 }),
         fc.array(fc.array(guestAny, { maxLength: 12 }), { minLength: 1, maxLength: 4 }),
         (machines, rounds) => {
-          const log: string[] = []
+          const log: DecisionEntry[] = []
           const named = machines.map((machine, at) => ({ ...machine, name: `m${at}` }))
           const cachedTokens = ({ name }: { name: string }) => (name === 'm1' ? 40 : 0)
-          const note = (entry: DecisionEntry) => void log.push(JSON.stringify(entry))
+          const note = (entry: DecisionEntry) => void log.push(readBack(entry))
           const scene = new Scene(named, { cachedTokens }, note)
           for (const guests of rounds) {
-            for (const guest of guests) scene.come(guest)
+            for (const guest of guests) if (scene.arrive(guest) === '') scene.come(guest)
             scene.walk()
             scene.nowMs += 7_000
           }
-          for (const text of log) {
-            const before = (JSON.parse(text) as DecisionEntry).actions
-            expect(actionsAgain(text)).toEqual(JSON.parse(JSON.stringify(before)))
-            decisions++
-            actions += before.length
+          for (const entry of log) {
+            expect(asText(decidedAgain(entry))).toBe(asText(entry.actions))
+            made[entry.alone ? 'newcomers' : 'line']++
+            made.actions += entry.actions.length
+            if (entry.alone && entry.actions.length === 0) made.nothing++
           }
         },
       ),
       { numRuns: 150 },
     )
-    expect(decisions).toBeGreaterThan(100)
-    expect(actions).toBeGreaterThan(100)
+    for (const count of Object.values(made)) expect(count).toBeGreaterThan(100)
+  })
+
+  it('shows where another policy would have sent a newcomer, and one who waited', () => {
+    const log: DecisionEntry[] = []
+    const note = (entry: DecisionEntry) => void log.push(readBack(entry))
+    const machines = [known({ name: 'slow', tokenS: 0.3 }), known({ name: 'fast', tokenS: 0.01 })]
+    const scene = new Scene(machines, {}, note)
+    expect(scene.arrive()).toBe('@fast')
+    scene.come()
+    expect(scene.walk()).toBe('1@fast')
+    const differ = (change: (entry: DecisionEntry) => DecisionEntry) =>
+      log.filter((entry) => asText(decidedAgain(change(entry))) !== asText(entry.actions))
+    expect(differ((entry) => entry)).toEqual([])
+    // By turns, as if nobody knew how fast machines are.
+    const byTurns = differ(({ settings, ...entry }) => ({
+      ...entry,
+      settings: { ...settings, picker: 'round-robin' },
+    }))
+    expect(byTurns.map(({ alone }) => alone)).toEqual([true, false])
+  })
+
+  it('says of a newcomer that found nothing free, or nobody, what it was given', () => {
+    const log: DecisionEntry[] = []
+    const note = (entry: DecisionEntry) => void log.push(readBack(entry))
+    const scene = new Scene([known({ name: 'a', tokenS: 0.01, seats: 1 })], {}, note)
+    const stories = [scene.arrive(), scene.arrive(), scene.arrive({ need: needOf({ model: 'x' }) })]
+    expect(stories).toEqual(['@a', '', '!'])
+    expect(log.map(({ actions }) => actions.map(({ kind }) => kind))).toEqual([
+      ['start'],
+      [],
+      ['nobody'],
+    ])
+    for (const entry of log) expect(asText(decidedAgain(entry))).toBe(asText(entry.actions))
   })
 
   it('leaves no seat free and unpromised that somebody who waits could use, and gives none twice', () => {

@@ -3,7 +3,7 @@ import { Dispatcher, type DispatcherDoors } from '../../src/routing/dispatcher.t
 import type { Tastes } from '../../src/routing/field.ts'
 import { Line, type Priority, type Waiter } from '../../src/routing/line.ts'
 import { needKey } from '../../src/routing/need.ts'
-import type { Waiting } from '../../src/routing/plan.ts'
+import type { Action, Waiting } from '../../src/routing/plan.ts'
 import { endpointOf, needOf, routingOf } from './help.ts'
 
 export interface Guest extends Waiting, Omit<Waiter, 'key' | 'priority'> {
@@ -100,6 +100,21 @@ export class Scene {
     return guest
   }
 
+  /** Comes, and takes a seat at once where there is one for it: `@a`, `?a` with a try, `!`; '' where it is to wait. */
+  arrive(more: Partial<Guest> = {}): string {
+    const need = needOf()
+    const waiting = {
+      ...{ key: '', need, work: this.dispatcher.workOf(size), priority: 'normal' },
+      ...{ sinceMs: this.nowMs, deadlineMs: undefined, promised: undefined },
+      ...more,
+    }
+    const action = this.dispatcher.decideFor(waiting, this.line, this.nowMs)
+    if (action?.kind === 'nobody') return '!'
+    if (action?.kind !== 'start') return ''
+    this.#begin(action)
+    return `${action.asTry ? '?' : '@'}${action.endpoint}`
+  }
+
   /** Carries a decision out: `1@a` was started there, `2?b` with a try, `3…a` waits for it, `4!` can not be served. */
   walk(): string {
     const story: string[] = []
@@ -111,13 +126,17 @@ export class Scene {
         story.push(`${name}…${action.endpoint}`)
       } else {
         this.line.served(action.waiting)
-        this.#seats.get(action.endpoint)!.used++
-        const progress = { firstTokenAtMs: undefined, pieces: 0 }
-        this.dispatcher.began(action, size, progress, this.nowMs)
+        this.#begin(action)
         story.push(`${name}${action.asTry ? '?' : '@'}${action.endpoint}`)
       }
     }
     return story.join(' ')
+  }
+
+  #begin(action: Action<Waiting> & { kind: 'start' }): void {
+    this.#seats.get(action.endpoint)!.used++
+    const progress = { firstTokenAtMs: undefined, pieces: 0 }
+    this.dispatcher.began(action, size, progress, this.nowMs)
   }
 }
 
