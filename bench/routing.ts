@@ -44,8 +44,7 @@ export async function routing(args: readonly string[]): Promise<void> {
     say(`## ${scenario.word} ${scenario.title}`, '')
     for (const variant of results.variants())
       say(variantTable(scenario, variant, results), boundsOfVariant(scenario, variant, plan), '')
-    const ablated = scenario.variants.find(({ isDecisive }) => isDecisive)?.word ?? ''
-    say(...ablationLines(scenario, ablated, results), '')
+    say(...results.variants().flatMap((word) => ablationLines(scenario, word, results)), '')
     gaps.push(...results.variants().flatMap((variant) => gapLine(scenario, variant, results)))
     goals.push(...goalsOf[scenario.word]!(results))
   }
@@ -80,7 +79,7 @@ function cellsOf(scenario: Scenario, plan: RoutingPlan): Cell[] {
     const full = [
       ...scenario.policies,
       'ours',
-      ...(variant.isDecisive === true ? scenario.ablations : []),
+      ...((variant.isDecisive ? scenario.ablations : variant.ablations) ?? []),
     ]
     const policies = plan.policies ?? (plan.isShort ? scenario.inShort : full)
     return policies.flatMap((policy) =>

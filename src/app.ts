@@ -186,7 +186,9 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
   const endpoints = () => pool.endpoints
   const affinity = new Affinity(endpoints)
   const times = timesFrom(pool, () => dispatcher.costs, clock)
-  const residency = new Residency(settings.residency, times)
+  const prefixS = (host: string, model: string) =>
+    settings.placement.affinity ? affinity.prefixS(host, model, clock.now()) : 0
+  const residency = new Residency(settings.residency, { ...times, prefixS })
   const tastes = {
     ...tastesOf(affinity, () => settings.placement.affinity),
     keeping: residency,

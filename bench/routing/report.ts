@@ -49,9 +49,15 @@ export function ablationLines(scenario: Scenario, variant: string, results: Resu
     .policies(variant)
     .filter((policy) => policy !== 'ours' && catalogue[policy]!.kind === 'ours')
     .map((policy) => {
-      const parts = figures.map(({ figure: name, title }) => {
+      const parts = figures.flatMap(({ figure: name, title, better }) => {
         const { median, low, high } = results.ratio(variant, name, policy, 'ours')
-        const moves = low > 1 ? 'worse or more' : high < 1 ? 'better or less' : 'no move'
+        // Where there are no conversations nothing is cached.
+        if (Number.isNaN(median)) return []
+        const [more, less] =
+          better === 'higher'
+            ? ['better or more', 'worse or less']
+            : ['worse or more', 'better or less']
+        const moves = low > 1 ? more : high < 1 ? less : 'no move'
         return `${title} x${figure(median, 2)} (${figure(low, 2)}–${figure(high, 2)}) ${moves}`
       })
       return `${scenario.word} ${variant}, ${catalogue[policy]!.title}: ${parts.join('; ')}`

@@ -6,7 +6,7 @@ import { codeGaps, gammaGaps, poissonGaps } from '../../bench/routing/traffic/ar
 import { conversationTrace } from '../../bench/routing/traffic/conversations.ts'
 import { code, conversation, lengthOf } from '../../bench/routing/traffic/lengths.ts'
 import { readRecorded } from '../../bench/routing/traffic/recorded.ts'
-import { plainTrace, withModels } from '../../bench/routing/traffic/trace.ts'
+import { plainTrace, withModels, withModelsByChat } from '../../bench/routing/traffic/trace.ts'
 import { seededDice } from '../../src/core/dice.ts'
 
 const count = 20_000
@@ -86,6 +86,16 @@ describe('generated traffic', () => {
       if (turns[0]!.chainTokens[0] === 2_048) hot++
     }
     expect(hot / bySession.size).toBeCloseTo(0.4, 1)
+  })
+
+  it('keeps each conversation with the model that it has begun with', () => {
+    const chats = conversationTrace(2_000, 5, seededDice(5))
+    const trace = withModelsByChat(chats, 3, 60_000, seededDice(6))
+    const modelsOf = new Map<string, Set<number>>()
+    for (const { session, model } of trace)
+      modelsOf.set(session, (modelsOf.get(session) ?? new Set()).add(model))
+    expect([...modelsOf.values()].every(({ size }) => size === 1)).toBe(true)
+    expect(new Set(trace.map(({ model }) => model)).size).toBe(3)
   })
 
   it('is the same for the same seed, and another for another', () => {

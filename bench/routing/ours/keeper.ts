@@ -2,7 +2,7 @@ import type { ResidencySettings } from '../../../src/core/settings.ts'
 import { secondsOf } from '../../../src/routing/costs/costs.ts'
 import { blankRates } from '../../../src/routing/costs/rates.ts'
 import type { Dispatcher } from '../../../src/routing/dispatcher.ts'
-import type { Host, OnDisk, Resident } from '../../../src/routing/residency/host.ts'
+import type { Host, OnDisk, Resident, Times } from '../../../src/routing/residency/host.ts'
 import { Residency, type Waiters } from '../../../src/routing/residency/residency.ts'
 import type { Switch } from '../engine/world.ts'
 import type { VirtualEndpoint } from './endpoint.ts'
@@ -25,6 +25,8 @@ interface Doors {
   /** It knows the keeper, and is asked only once all are there. */
   readonly dispatcher: () => Dispatcher
   readonly waiters: () => Waiters
+  /** Seconds of reading that are lost with a model; undefined: nobody keeps count. */
+  readonly prefixS: Times['prefixS']
   /** Something is in memory that was not, or has left it. */
   readonly changed: () => void
 }
@@ -46,7 +48,9 @@ export class VirtualKeeper {
       const served = this.#endpointOf(host).model(model)!
       return { endpoint: host, weights: served.digest, sizeBytes: served.sizeBytes }
     }
+    const { prefixS } = doors
     this.residency = new Residency(settings, {
+      ...(prefixS && { prefixS }),
       loadS: (host, model) =>
         doors.dispatcher().costs.loadS(servedBy(host, model), doors.view.nowMs),
       serviceS(host, model, streams) {

@@ -13,13 +13,15 @@ export interface Manner {
   /** Answers after the first tenth of the requests teach nothing. */
   readonly learningFrozen: boolean
   readonly affinity: boolean
+  /** What is in a cache counts where its model would be pushed out. */
+  readonly cachesKept: boolean
   readonly residency: Partial<ResidencySettings>
 }
 
 const whole: Manner = {
   ...{ picker: 'expected-completion', prices: {}, shortFirst: true, seatsTold: false },
   ...{ acrossTenants: false },
-  ...{ learningFrozen: false, affinity: true, residency: {} },
+  ...{ learningFrozen: false, affinity: true, cachesKept: true, residency: {} },
 }
 
 export const oursPolicies: Readonly<Record<string, { title: string; manner: Manner }>> = {
@@ -47,6 +49,10 @@ export const oursPolicies: Readonly<Record<string, { title: string; manner: Mann
   'ours-noaffinity': {
     title: 'ours, caches not thought of',
     manner: { ...whole, affinity: false },
+  },
+  'ours-nocachekept': {
+    title: 'ours, who leaves leaves no cache behind',
+    manner: { ...whole, cachesKept: false },
   },
 }
 

@@ -55,17 +55,21 @@ class Ours implements Policy {
       (machine) => new VirtualEndpoint(machine, view, this.#slotsOf(machine.spec.slots)),
     )
     this.#learnUntil = manner.learningFrozen ? 0.1 * stage.trace.length : Number.POSITIVE_INFINITY
+    const affinity = manner.affinity ? new Affinity(() => this.#endpoints) : undefined
+    this.#affinity = affinity
+    const keepsCaches = affinity !== undefined && manner.cachesKept
     this.#keeper = new VirtualKeeper(
       { ...residencySettings, ...manner.residency },
       {
         ...{ view, endpoints: this.#endpoints, dispatcher: () => this.#dispatcher },
         waiters: () => this.#waiters(),
         changed: () => this.#offer(),
+        prefixS: keepsCaches
+          ? (host, model) => affinity.prefixS(host, model, view.nowMs)
+          : undefined,
       },
     )
     const keeping = this.#keeper.residency
-    const affinity = manner.affinity ? new Affinity(() => this.#endpoints) : undefined
-    this.#affinity = affinity
     const tastes: Tastes = affinity
       ? {
           keeping,

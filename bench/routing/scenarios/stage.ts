@@ -23,6 +23,8 @@ export interface Variant {
   readonly kind: string
   /** The one in which our own parts are left out one by one. */
   readonly isDecisive?: boolean
+  /** Words of ours without a part that shows in this one only. */
+  readonly ablations?: readonly string[]
 }
 
 export interface Ordered {

@@ -59,3 +59,17 @@ export function withModels(
     return { ...request, model: (rank + models - (flips % models)) % models }
   })
 }
+
+/** The same for conversations: each stays with the model that it has begun with. */
+export function withModelsByChat(
+  trace: readonly Request[],
+  models: number,
+  flipMs: number,
+  dice: Dice,
+): Request[] {
+  const first = new Map<string, Request>()
+  for (const request of trace) if (!first.has(request.session)) first.set(request.session, request)
+  const drawn = withModels([...first.values()], models, flipMs, dice)
+  const modelOf = new Map(drawn.map(({ session, model }) => [session, model]))
+  return trace.map((request) => ({ ...request, model: modelOf.get(request.session)! }))
+}

@@ -1,4 +1,5 @@
 import type { EndpointView } from '../../core/endpoint-view.ts'
+import { heldIn, hold, Returns } from './awaited.ts'
 import { CacheTable, type Holding } from './cache-table.ts'
 import { favouriteOf } from './favourite.ts'
 import {
@@ -55,6 +56,7 @@ export class Affinity {
   readonly #homes = new Map<string, Home>()
   readonly #byId = new Map<number, Home>()
   readonly #homeOf = (id: number) => this.#byId.get(id)
+  readonly #returns = new Returns()
   #lastId = 0
   /** Changes with everything that is learned. */
   #version = 0
@@ -87,10 +89,22 @@ export class Affinity {
     return best < tokensMin ? 0 : best
   }
 
+  /**
+   * Seconds of reading that would be lost there with the model: what is in memory of conversations that will probably go
+   * on, at the speed at which it reads what it does not know. 0 where nothing was measured, or nobody comes back.
+   */
+  prefixS(endpoint: string, model: string, nowMs: number): number {
+    const home = this.#homes.get(keyOf(endpoint, model))
+    if (home?.coldNs === undefined) return 0
+    const comesBack = this.#returns.shareOf(model) * beliefIn(home, 'prefix', nowMs)
+    return (comesBack * heldIn(home, nowMs) * home.coldNs) / 1e9
+  }
+
   /** A prompt goes out: it will push something else out there. */
   sent(endpoint: string, model: string, prompt: Prompt, nowMs: number): Sending {
     const home = this.#home(endpoint, model)
     const expected = this.#expected(home, prompt, nowMs)
+    if (prompt.count > 0) this.#cameBack(home, prompt, nowMs)
     home.readTokens += prompt.bytes / bytesPerToken
     return { home, prompt, expected }
   }
@@ -108,9 +122,11 @@ export class Affinity {
     // The answer is in memory behind its prompt, and mostly comes back as the next message.
     const all = promptTokens + outputTokens
     const { count, bytes } = prompt
+    if (count > 0) hold(home, all, nowMs)
     for (let at = 0; at < count; at++) {
-      const tokens = at === count - 1 ? all : (promptTokens * prompt.bytesAt[at]!) / (bytes || 1)
-      this.#table.note(prompt.highs[at]!, prompt.lows[at]!, home, tokens, nowMs)
+      const isEnd = at === count - 1
+      const tokens = isEnd ? all : (promptTokens * prompt.bytesAt[at]!) / (bytes || 1)
+      this.#table.note(prompt.highs[at]!, prompt.lows[at]!, home, tokens, nowMs, isEnd)
     }
     if (prompt.sessionHigh !== 0)
       this.#table.note(prompt.sessionHigh, prompt.sessionLow, home, all, nowMs)
@@ -138,7 +154,7 @@ export class Affinity {
     if (!home) return
     // What was learned of the machine holds; what it had read does not.
     this.#drop(home)
-    const next = { ...home, id: ++this.#lastId, readTokens: 0 }
+    const next = { ...home, id: ++this.#lastId, readTokens: 0, heldTokens: 0 }
     this.#homes.set(keyOf(endpoint, model), next)
     this.#byId.set(next.id, next)
   }
@@ -146,6 +162,17 @@ export class Affinity {
   /** Under this name there may be another machine. */
   forgetEndpoint(endpoint: string): void {
     for (const home of [...this.#homes.values()]) if (home.endpoint === endpoint) this.#drop(home)
+  }
+
+  /** What it goes on from is not waited for any more, wherever that is; what it shares is counted anew with it. */
+  #cameBack(home: Home, prompt: Prompt, nowMs: number): void {
+    let goesOn = false
+    for (const holding of prompt.found) {
+      if (holding.isEnd) goesOn = true
+      else if (holding.home !== home) continue
+      hold(holding.home, -holding.tokens, nowMs, Math.max(0, nowMs - holding.atMs))
+    }
+    this.#returns.note(home.model, goesOn)
   }
 
   /** Notes at the prompt who holds how much of it, and of its session. */

@@ -17,6 +17,8 @@ export interface Holding {
   /** What the home had read in all at that moment, in tokens. */
   readonly readThen: number
   readonly atMs: number
+  /** A prompt has ended here, and none that goes on from it has been read since. */
+  readonly isEnd: boolean
 }
 
 /**
@@ -28,6 +30,7 @@ export class CacheTable {
   readonly #highs = new Int32Array(entriesMax)
   readonly #lows = new Int32Array(entriesMax)
   readonly #usedAt = new Uint32Array(entriesMax)
+  readonly #isEnd = new Uint8Array(entriesMax)
   /** For each entry four holders: the home's number (0: none), its tokens, its readings, and the moment. */
   readonly #homes = new Uint32Array(entriesMax * holdersMax)
   readonly #tokens = new Float32Array(entriesMax * holdersMax)
@@ -42,18 +45,20 @@ export class CacheTable {
     return -1
   }
 
-  /** This home has now read a prompt that begins like this. */
+  /** This home has now read a prompt that begins like this; `isEnd`: there is no more of it. */
   note(
     high: number,
     low: number,
     { id, readTokens }: Pick<Home, 'id' | 'readTokens'>,
     tokens: number,
     nowMs: number,
+    isEnd = false,
   ): void {
     const tick = Math.floor(nowMs / tickMs)
     const known = this.find(high, low)
     const entry = known < 0 ? this.#makeRoom(high, low) : known
     this.#usedAt[entry] = tick
+    this.#isEnd[entry] = isEnd ? 1 : 0
     const first = entry * holdersMax
     let place = first
     for (let at = first; at < first + holdersMax; at++) {
@@ -83,6 +88,7 @@ export class CacheTable {
         tokens: this.#tokens[at]!,
         readThen: this.#readThen[at]!,
         atMs: this.#heldAt[at]! * tickMs,
+        isEnd: this.#isEnd[entry] === 1,
       })
     }
   }

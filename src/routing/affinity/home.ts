@@ -17,6 +17,9 @@ export interface Home {
   bytesPerToken: number | undefined
   /** Since when hits do not come; undefined: they do. */
   offSinceMs: number | undefined
+  /** Tokens that next turns may need, as of `heldAtMs`; `awaited.ts` keeps count. */
+  heldTokens: number
+  heldAtMs: number
 }
 
 /**
@@ -56,6 +59,8 @@ export function freshHome(id: number, endpoint: string, model: string): Home {
     coldNs: undefined,
     bytesPerToken: undefined,
     offSinceMs: undefined,
+    heldTokens: 0,
+    heldAtMs: 0,
   }
 }
 

@@ -44,7 +44,7 @@ export interface Times {
   /** Seconds that a usual request for it takes there, with so many streams at once. */
   serviceS(host: string, model: string, streams: number): number
   /** Seconds that would be lost with the prompts in its cache; 0 where nobody keeps count. */
-  prefixS?(host: string, model: string): number
+  readonly prefixS?: (host: string, model: string) => number
 }
 
 export function residentAs({ residents }: Host, model: string): Resident | undefined {

@@ -1,4 +1,4 @@
-import { evictionFor, type PriceDoors } from './eviction.ts'
+import { evictionFor, type PriceDoors, prefixLossS } from './eviction.ts'
 import { type Host, type Resident, residentAs } from './host.ts'
 import { type Facts, type LossWork, lossOf, lossWork } from './loss.ts'
 
@@ -78,7 +78,9 @@ export function bestMove(
     const dearness = victims.length === 0 || isKeen ? 1 : doors.dearness(hosts[host]!.name, name)
     const usual = victims.length === 0 ? shareMin : shareMinOfSwap
     const noise = isKeen ? shareMinKeen : usual
-    const costS = facts.loadS[at]! / paidBackS + noise * nowS
+    let onceS = facts.loadS[at]!
+    for (const victim of victims) onceS += prefixLossS(hosts[host]!.name, victim, doors.times)
+    const costS = onceS / paidBackS + noise * nowS
     const netS = gainS - (isKeen ? hysteresisKeen : hysteresis) * (goneS - withS) - dearness * costS
     if (netS <= 0) continue
     // Where it is nowhere, what others need least is found first; only then the last copy of something.

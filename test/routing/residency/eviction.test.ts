@@ -31,12 +31,18 @@ describe('the price of pushing a model out', () => {
     expect(last / priceOf(host, residentOf('a'), doorsOf(rate))).toBeCloseTo(4, 5)
   })
 
-  it('has the prompts in it that are lost with its cache', () => {
+  it('has the prompts in it that are lost with its cache, of all its names, within a bound', () => {
     const host = hostOf('h', { loaded: ['a'] })
-    const doors = doorsOf({ times: { ...tenSeconds, prefixS: () => 7 } })
-    expect(
-      priceOf(host, residentOf('a'), doors) - priceOf(host, residentOf('a'), doorsOf()),
-    ).toBeCloseTo(7, 5)
+    const priceWith = (readS: number, names = ['a']) => {
+      const times = { ...tenSeconds, prefixS: () => readS }
+      return priceOf(host, residentOf('a', { names }), doorsOf({ times }))
+    }
+    const reading = priceWith(10) - priceWith(0)
+    expect(reading).toBeGreaterThan(0)
+    // A second of reading holds up fewer than one of loading.
+    expect(reading).toBeLessThan(10)
+    expect(priceWith(10, ['a', 'b']) - priceWith(0, ['a', 'b'])).toBeCloseTo(2 * reading, 5)
+    expect(priceWith(1e6)).toBe(priceWith(1e9))
   })
 })
 
