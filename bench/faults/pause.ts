@@ -32,9 +32,11 @@ export function goneOnBehind(
   const broken = death.entries.filter(({ end }) => end === undefined).map(idOf)
   const takenMs = broken.flatMap((id) => arrivals.get(id) ?? [])
   const sentMs = broken.flatMap((id) => asked.get(id)?.find((at) => at >= killedWallMs) ?? [])
-  const behind = (dates: readonly number[]) => dates.map((at) => Math.max(0, at - heardWallMs))
+  // The bench's own process may be kept from its core: whoever has gone on by then had heard of it.
+  const heard = Math.min(heardWallMs, ...sentMs)
+  const behind = (dates: readonly number[]) => dates.map((at) => at - heard)
   return {
-    heardMs: heardWallMs - killedWallMs,
+    heardMs: heard - killedWallMs,
     ownMs: behind(sentMs),
     takenMs: behind(takenMs),
     cpuMsEach: cpu.betweenMs(killedWallMs, Math.max(...sentMs)) / sentMs.length,
