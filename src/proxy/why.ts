@@ -51,13 +51,14 @@ export class Why {
 
   wouldDo({ model, cloud, promptTokens }: Imagined): WouldDo {
     const dispatcher = this.#dispatcher
+    const op = this.#onlyEmbeds(model) ? 'embed' : 'chat'
     const need: Need = {
-      ...{ model, cloud, promptTokens, capabilities: [], labels: [], work: 'chat', runner: '' },
+      ...{ model, cloud, promptTokens, capabilities: [], labels: [], work: op, runner: '' },
       ...{ digest: this.#pool.servingDigest(model), seat: !cloud, pinned: undefined },
       not: new Set(),
     }
     const textBytes = promptTokens * dispatcher.costs.bytesPerToken(model)
-    const size = { model, op: 'chat', tenant: '', textBytes, outTokensMax: undefined }
+    const size = { model, op, tenant: '', textBytes, outTokensMax: undefined }
     const action = dispatcher.wouldDo(need, size, this.#line, this.#clock.now())
     const atWallMs = this.#clock.wall()
     if (action?.kind === 'start')
@@ -74,5 +75,10 @@ export class Why {
       model,
       barred: bars.map(([backend, reason]) => ({ backend, reason })),
     }
+  }
+
+  /** Nobody would ask it for an answer. */
+  #onlyEmbeds(model: string): boolean {
+    return this.#pool.endpoints.some((endpoint) => endpoint.model(model)?.embeddingOnly)
   }
 }

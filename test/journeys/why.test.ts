@@ -63,6 +63,15 @@ describe('why a request went where it went', () => {
     expect(await unknown.json()).toMatchObject({ code: 'decision_unknown' })
   })
 
+  // An answer of 200 tokens once stood in the costs of models that only make embeddings: six seconds at each machine.
+  it('reckons with no answer where a model only makes embeddings', async () => {
+    await using fleet = await startCalmFleet({ simulators: [{ ...short, models: ['all-minilm'] }] })
+    const answer = await fetch(`${fleet.url}/api/distributed/route?model=all-minilm&tokens=100`)
+    const { candidates } = (await answer.json()) as { candidates: { terms_s: object }[] }
+    expect(candidates[0]!.terms_s).toMatchObject({ prefill: expect.any(Number) })
+    expect(candidates[0]!.terms_s).not.toHaveProperty('decode')
+  })
+
   it('can be asked before: where a request would go now, and that changes nothing', async () => {
     await using fleet = await startCalmFleet({ simulators: [short] })
     const asked = async (query: string) => {
