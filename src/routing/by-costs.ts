@@ -48,7 +48,8 @@ export function byCosts<W extends Waiting>(
     if (cost >= bestCost) continue
     best = at
     bestCost = cost
-    limit = Math.max(cost * (1 + prices.tieShare), cost + prices.tieS)
+    const moment = Math.min(prices.tieS, cost * prices.tieMomentShare)
+    limit = cost + Math.max(cost * prices.tieShare, moment)
   }
   if (best < 0) return undefined
   best = amongEquals(snapshot, waiting, field, best, limit, count)

@@ -16,6 +16,8 @@ export interface Prices {
   readonly tieShare: number
   /** … or by less than a moment without the processor, which makes one of two twins look slower. */
   readonly tieS: number
+  /** … which is no more than this share of the request itself: whoever takes half as long again is no twin. */
+  readonly tieMomentShare: number
   /** Between two machines on which nothing runs, or by more where measuring is not so fine: nobody waits for it. */
   readonly tieShareIdle: number
   /** How likely a seat beyond the known ones is thought not to exist. */
@@ -28,6 +30,7 @@ export const usualPrices: Prices = {
   cache: 1,
   tieShare: 0.03,
   tieS: 0.02,
+  tieMomentShare: 0.5,
   tieShareIdle: 0.15,
   tryDoubt: 0.5,
 }
