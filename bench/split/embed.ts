@@ -29,6 +29,8 @@ export interface EmbedPlan {
   readonly rounds: number
   /** The largest size whose even split is measured more than once. */
   readonly manyRoundsItemsMax: number
+  /** Beyond this nothing is split evenly: it would take minutes at the slowest. */
+  readonly evenItemsMax: number
   /** What a text takes at the fastest. */
   readonly itemMs: number
 }
@@ -36,6 +38,8 @@ export interface EmbedPlan {
 /** Twelve times between the fastest and the slowest. */
 const speeds = { twelve: 12, six: 6, three: 3, one: 1 }
 const probingMsMax = 20_000
+/** Some twenty for each machine, which take their turns until they are told apart. */
+const singlesBefore = 80
 /** Batches up to this are over in a moment, and a moment is easily disturbed: they are sent more often. */
 const fewItemsMax = 64
 const fewItemsFactor = 5
@@ -75,7 +79,9 @@ export async function measureEmbedding(
           ? []
           : [
               async () => void row.wholeMs.push(await dealt([fastest], items)),
-              async () => void row.evenMs.push(await dealt(machines, items)),
+              ...(items > plan.evenItemsMax
+                ? []
+                : [async () => void row.evenMs.push(await dealt(machines, items))]),
             ]),
       ]
       for (const way of shuffle(ways)) await way()
@@ -136,6 +142,8 @@ async function warmUp(proxy: RunningProxy, machines: readonly Machine[]): Promis
     if (machinesUsed === machines.length) {
       // Once more, so that everybody's speed has been seen in a part of some length.
       await batchOfOurs(proxy, machines, 256)
+      // A proxy in use has seen single texts as well.
+      for (let each = 0; each < singlesBefore; each++) await batchOfOurs(proxy, machines, 1)
       return `${tries} batches of 128 before one was split over all`
     }
     tries++
@@ -164,7 +172,7 @@ async function sampleOf(
 /** The makespan as the client sees it, and who did what. */
 async function batchOfOurs({ caller }: RunningProxy, machines: readonly Machine[], items: number) {
   for (const machine of machines) await machine.forget()
-  const body = batch(0, items, 'ours')
+  const body = batch(0, items, `ours ${performance.now()}`)
   const startedAt = performance.now()
   const { status, body: answer } = await caller.post('/api/embed', body)
   const ms = performance.now() - startedAt
@@ -185,11 +193,12 @@ async function batchOfOurs({ caller }: RunningProxy, machines: readonly Machine[
 
 /** Every machine gets the same number of items, in one request. */
 async function dealt(machines: readonly Machine[], items: number): Promise<number> {
+  const salt = `dealt ${performance.now()}`
   const share = Math.ceil(items / machines.length)
   const parts = machines.flatMap((_, index) => {
     const from = index * share
     const count = Math.min(share, items - from)
-    return count > 0 ? [batch(from, count, 'dealt')] : []
+    return count > 0 ? [batch(from, count, salt)] : []
   })
   const startedAt = performance.now()
   await dealOut(machines, parts, '/api/embed')
@@ -203,6 +212,7 @@ const itemBytes = itemChars + 3
 /** Of a body without its texts. */
 const bytesAround = JSON.stringify({ model: embedModel, input: [] }).length - 1
 
+/** `salt`: another one each time, or a server would answer what it has read before. */
 function batch(from: number, count: number, salt: string) {
   const input = Array.from({ length: count }, (_, index) =>
     `${salt} ${from + index}: `.padEnd(itemChars, 'a stone, a bridge, a knot; '),

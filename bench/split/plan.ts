@@ -25,7 +25,7 @@ export interface SplitPlan {
 }
 
 export const splitUsage =
-  '[--rounds N] [--short] [--seed N] [--only parts,embed,cpu] [--scene part of a title]'
+  '[--rounds N] [--short] [--seed N] [--only parts,embed,cpu] [--scene part of a title] [--text-ms N]'
 
 export function readSplitPlan(args: readonly string[]): SplitPlan {
   const { values } = parseOrComplain(args)
@@ -41,7 +41,8 @@ export function readSplitPlan(args: readonly string[]): SplitPlan {
       sizes: short ? [1, 64] : [1, 16, 64, 256, 1_024, 4_096],
       rounds,
       manyRoundsItemsMax: 256,
-      itemMs: short ? 1.5 : 2.5,
+      evenItemsMax: 1_024,
+      itemMs: whole('text-ms', values['text-ms'], short ? 2 : 10, 1, 1_000),
     },
     cpuParts: short ? 1_000 : 4_000,
     cpuRuns: short ? 3 : 7,
@@ -66,7 +67,10 @@ function parseOrComplain(args: readonly string[]) {
   try {
     return parseArgs({
       args: [...args],
-      options: { rounds: text, short: { type: 'boolean' }, seed: text, only: text, scene: text },
+      options: {
+        ...{ rounds: text, short: { type: 'boolean' }, seed: text, only: text, scene: text },
+        'text-ms': text,
+      },
     })
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : `${error}`)

@@ -4,6 +4,8 @@ const keptShare = 0.97
 const clipAt = 4
 /** Standard error of a guess, as a share of it: as if there had been one sample. */
 export const errorOfGuess = 0.19
+/** What a clock may be off by is assumed for fewer samples than these. */
+const blurAssumedFor = 16
 /** So many of those in a row, all on one side, are no accidents: the machine has changed. */
 const changedAfter = 3
 /** Where nothing was measured beside others: each further stream makes a token so much slower. */
@@ -51,12 +53,18 @@ export class Slope {
     return this.#base > 0 ? this.#error / this.#base : 1
   }
 
-  /** Standard error of `base`, as a share of it: the spread of the samples, how few they are, and their blur. */
+  /**
+   * Standard error of `base`, as a share of it: the spread of the samples, how few they are, and their blur, until they
+   * are so many that their spread has shown what the clock is off by here.
+   */
   get error(): number {
     if (!(this.#w > 0) || this.#base <= 0) return errorOfGuess
     // A mean absolute error is about 0.8 of the standard deviation.
     const spreadS = 1.25 * this.#error
-    return Math.sqrt(spreadS * spreadS * this.#ww + this.#blur) / (this.#w * this.#base)
+    // As many samples of one weight would say as much (Kish's effective sample size).
+    const count = this.#w ** 2 / this.#ww
+    const blur = this.#blur * Math.max(0, 1 - count / blurAssumedFor)
+    return Math.sqrt(spreadS * spreadS * this.#ww + blur) / (this.#w * this.#base)
   }
 
   at(streams: number): number {

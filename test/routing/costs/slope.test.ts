@@ -68,6 +68,19 @@ describe('the time for a token', () => {
     expect(many.error).toBeGreaterThan(few)
   })
 
+  // A clock was taken to be off by 20 ms for ever: machines whose requests take 2 and 20 ms could not be told apart by
+  // twenty of each, and a text to embed went to either.
+  it('is as sure as its samples are alike, once they are many, whatever the clock might be off by', () => {
+    const errorOf = (samples: number) => {
+      const slope = new Slope()
+      for (let each = 0; each < samples; each++) slope.learn(0.000_1, 1, 1, 0.000_3)
+      return slope.error
+    }
+    expect(errorOf(4)).toBeGreaterThan(1)
+    expect(errorOf(10)).toBeLessThan(errorOf(4))
+    expect(errorOf(20)).toBeLessThan(0.05)
+  })
+
   it('takes no sample that is no number', () => {
     const slope = learned(0.02, 0.25, 10, 2)
     const before = slope.base
