@@ -17,7 +17,10 @@ export function comparedWith(before: Baseline, after: Baseline): string[] {
   const { started, ended } = after.full
   if (started !== ended) faults.push(`${started} exchanges were begun and ${ended} ended`)
   const sockets = after.empty.resources['TCPSocketWrap'] ?? 0
-  if (sockets !== 0) faults.push(`${sockets} sockets are open, and nobody is there`)
+  if (sockets !== 0)
+    faults.push(
+      `${sockets} sockets are open, and nobody is there: ${after.empty.sockets.join('; ')}`,
+    )
   const within = (what: string, one: number, other: number, spare = 0) => {
     if (other > one * (1 + share) + spare) faults.push(`${what} went from ${one} to ${other}`)
   }

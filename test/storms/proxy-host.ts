@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import { getHeapCodeStatistics } from 'node:v8'
 import { type App, startApp } from '../../src/app.ts'
 import { ConfigError } from '../../src/config/problem.ts'
@@ -42,6 +43,8 @@ export interface Measured {
   readonly rssBytes: number
   /** What keeps the process busy: sockets, timers, files. */
   readonly resources: Readonly<Record<string, number>>
+  /** The open sockets, in words: between which ports, and what went over them. */
+  readonly sockets: readonly string[]
 }
 
 export type ProxyReply =
@@ -163,7 +166,19 @@ function moment(): Omit<Measured, 'quiet' | 'heapBytes' | 'rssBytes'> {
     open: [...open],
     exchangesHeld: exchanges.length,
     resources,
+    sockets: openSockets().map(
+      ({ localPort, remotePort, bytesRead, bytesWritten, connecting }) =>
+        `${localPort} to ${remotePort}: ${bytesRead} read, ${bytesWritten} written${connecting ? ', connecting' : ''}`,
+    ),
   }
+}
+
+/** Node has no other word for them; only for who looks for a fault. */
+function openSockets(): Socket[] {
+  const { _getActiveHandles } = process as unknown as { _getActiveHandles(): unknown[] }
+  return _getActiveHandles
+    .call(process)
+    .filter((handle) => handle instanceof Socket && handle.remotePort !== undefined) as Socket[]
 }
 
 function isQuiet({
