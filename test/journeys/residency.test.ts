@@ -141,7 +141,8 @@ describe('residency', () => {
 
   it('a request with another num_ctx goes where the model can be loaded so, and the loaded one stays as it is', async () => {
     const server = { models: ['ash'], loadMs: 2_000 }
-    await using fleet = await fastFleet(20, { simulators: [server, server] })
+    // No faster: a tenth of a second in which a busy machine stands still is a wait of so many, and a load takes two.
+    await using fleet = await fastFleet(8, { simulators: [server, server] })
     const plain = await ask(fleet, 'ash')
     const first = plain.headers['x-chasqui-backend']
     const wide = { options: { num_ctx: 8_192 } }
