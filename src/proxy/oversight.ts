@@ -6,8 +6,12 @@ import type { AttemptUnderWay, Exchange } from './exchange.ts'
 
 /** Both limits that are looked at have half a minute at least: a second more is nothing to them. */
 const beatMs = 1_000
-/** Made ready at one look: some milliseconds of work, which nobody's next token should wait for any longer. */
+/**
+ * Made ready at one look: some milliseconds of work, which nobody's next token should wait for any longer. A request is
+ * parsed for it, so its bytes count as well; one that is larger than that has a look to itself.
+ */
 const expectedMax = 64
+const expectedBytesMax = 524_288
 
 export interface OversightDoors {
   readonly clock: Clock
@@ -61,19 +65,24 @@ export class Oversight {
           : 'it fell silent, and its probes fail',
       })
     this.#doors.streamsAt(countStreams(running))
-    let expected = 0
-    for (const exchange of running) {
-      if (exchange.isExpected || !exchange.attempt?.gaps?.tokens) continue
-      if (++expected > expectedMax) break
-      exchange.isExpected = true
-      this.#doors.expect(exchange)
-    }
+    this.#expect(running)
     const limitMs = this.#doors.drainMs()
     for (const exchange of running) {
       const { attempt } = exchange
       const sinceMs = attempt?.endpoint.drainingSinceMs
       if (sinceMs === undefined || !attempt?.gaps) continue
       if (isDrainOver({ sinceMs, limitMs }, attempt.gaps.tokens, now)) this.#doors.move(exchange)
+    }
+  }
+
+  #expect(running: readonly Exchange[]): void {
+    let [count, bytes] = [0, 0]
+    for (const exchange of running) {
+      if (exchange.isExpected || !exchange.attempt?.gaps?.tokens) continue
+      bytes += exchange.asked.body.size
+      if (++count > expectedMax || (count > 1 && bytes > expectedBytesMax)) return
+      exchange.isExpected = true
+      this.#doors.expect(exchange)
     }
   }
 }

@@ -58,8 +58,9 @@ describe('streams whose backend may die', () => {
       streamsAt: () => {},
     })
     /** An exchange of which the oversight needs no more than this. */
-    const runs = (attempt: object | undefined) => {
-      const exchange = { attempt, place: -1, isExpected: false } as unknown as Exchange
+    const runs = (attempt: object | undefined, size = 1_000) => {
+      const asked = { body: { size } }
+      const exchange = { attempt, asked, place: -1, isExpected: false } as unknown as Exchange
       running.add(exchange)
       return exchange
     }
@@ -87,5 +88,18 @@ describe('streams whose backend may die', () => {
     })
     expect(counts).toEqual([64, 128, 150, 150])
     expect(new Set(expected).size).toBe(150)
+  })
+
+  // Sixty-four prompts of a mebibyte were parsed at one look: a third of a second in which no token was passed on.
+  it('are made ready half a mebibyte of requests at a time, and a larger one alone', () => {
+    const { clock, oversight, expected, runs } = clockAnd()
+    for (let each = 0; each < 6; each++) runs(stream(oak, 0), 200_000)
+    for (let each = 0; each < 2; each++) runs(stream(oak, 0), 900_000)
+    oversight.begin()
+    const counts = [1, 2, 3, 4, 5].map(() => {
+      clock.pass(1_000)
+      return expected.length
+    })
+    expect(counts).toEqual([2, 4, 6, 7, 8])
   })
 })
