@@ -19,11 +19,13 @@ export interface OnwardDoors extends Omit<GoOnDoors, 'continued'> {
  * for it is loaded late, since most processes never need it at once.
  */
 export class Onward {
-  readonly #doors: OnwardDoors
+  readonly #doors: GoOnDoors
+  readonly #load: OnwardDoors['load']
   readonly #code = new Late(() => import('./go-on.ts'))
 
-  constructor(doors: OnwardDoors) {
-    this.#doors = doors
+  constructor({ load, observer, ...doors }: OnwardDoors) {
+    this.#load = load
+    this.#doors = { ...doors, continued: (fact) => observer.continued(fact) }
   }
 
   /** Loads what is only needed when a backend breaks off: then the client waits for it. */
@@ -85,10 +87,7 @@ export class Onward {
     const { continuingFor, GoingOn } = this.#code.now ?? (await this.#code.get())
     const continuing = continuingFor(exchange)
     if (!continuing) return undefined
-    const { load, observer, ...doors } = this.#doors
-    return new GoingOn(exchange, answer, continuing, (lease) => load(exchange, lease, answer), {
-      ...doors,
-      continued: (fact) => observer.continued(fact),
-    })
+    const load = (lease: Lease) => this.#load(exchange, lease, answer)
+    return new GoingOn(exchange, answer, continuing, load, this.#doors)
   }
 }
