@@ -58,19 +58,21 @@ export function leastConnBlocks(
     ${servers.map((server) => `server ${server};`).join('\n    ')}
     keepalive 512;
   }
-  server {
+  ${serverBlock(port, ['proxy_set_header Host localhost', ...more])}`
+}
+
+/** What passes everything on to `ollama`, a piece at a time. */
+const serverBlock = (port: number, more: readonly string[]) => `server {
     listen 127.0.0.1:${port};
     location / {
       proxy_pass http://ollama;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
-      proxy_set_header Host localhost;
       proxy_buffering off;
       proxy_read_timeout 1h;
       ${more.map((line) => `${line};`).join('\n      ')}
     }
   }`
-}
 
 // Without `proxy_request_buffering off` it writes bodies beyond 16 KB to disk; without `proxy_buffering off` it may
 // hold tokens back. The keepalive limits are raised, or it would reconnect every 1,000 requests.
@@ -85,15 +87,5 @@ const config = ({ port, upstreamPort, dir }: Place) =>
     keepalive_requests 1000000000;
     keepalive_timeout 1h;
   }
-  server {
-    listen 127.0.0.1:${port};
-    location / {
-      proxy_pass http://ollama;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_buffering off;
-      proxy_request_buffering off;
-      proxy_read_timeout 1h;
-    }
-  }`,
+  ${serverBlock(port, ['proxy_request_buffering off'])}`,
   )
