@@ -42,7 +42,7 @@ export function readSplitPlan(args: readonly string[]): SplitPlan {
       rounds,
       manyRoundsItemsMax: 256,
       evenItemsMax: 1_024,
-      itemMs: whole('text-ms', values['text-ms'], short ? 2 : 10, 1, 1_000),
+      itemMs: whole('text-ms', values['text-ms'], short ? 1.5 : 2.5, 1, 1_000),
     },
     cpuParts: short ? 1_000 : 4_000,
     cpuRuns: short ? 3 : 7,
