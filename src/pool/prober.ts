@@ -94,6 +94,7 @@ export class Prober implements Disposable {
     if (!beat) return
     // A look that began before now may have missed what the caller knows has changed.
     await beat.looking
+    if (this.#isOver(endpoint, beat)) return
     beat.modelsAtMs = undefined
     await this.#look(endpoint, beat)
   }
@@ -136,6 +137,7 @@ export class Prober implements Disposable {
     const beat = this.#beats.get(endpoint)
     if (!beat) return
     await beat.looking
+    if (this.#isOver(endpoint, beat)) return
     beat.modelsAtMs = undefined
     const look = await this.#look(endpoint, beat)
     if (!look.ok || endpoint.silent) return
@@ -155,7 +157,7 @@ export class Prober implements Disposable {
     if (!beat || this.#stopped) return
     const startedMs = this.#doors.clock.now()
     const look = await this.#look(endpoint, beat)
-    if (this.#stopped || this.#beats.get(endpoint) !== beat) return
+    if (this.#isOver(endpoint, beat)) return
     // Only what is seen on the beat turns its health: looks that clients cause would make `fall` a matter of moments.
     this.#heard(endpoint, look)
     if (this.#isGone(endpoint)) this.#beats.delete(endpoint)
@@ -170,6 +172,11 @@ export class Prober implements Disposable {
       beat.timer = undefined
       void this.#turn(endpoint)
     })
+  }
+
+  /** While something was waited for it was taken out, or all was stopped. */
+  #isOver(endpoint: Endpoint, beat: Beat): boolean {
+    return this.#stopped || this.#beats.get(endpoint) !== beat
   }
 
   #isGone(endpoint: Endpoint): boolean {

@@ -47,6 +47,8 @@ export class Addresses {
   readonly #entries = new Map<string, Entry>()
   readonly #listeners: ((host: string, left: readonly string[]) => void)[] = []
   readonly #asks = new PQueue({ concurrency: asksAtOnce })
+  /** Undefined until somebody says it. */
+  #inService: ReadonlySet<string> | undefined
   #refresh: Disposable | undefined
   #closed = false
 
@@ -88,7 +90,13 @@ export class Addresses {
 
   /** Names that nobody needs any more are not looked up again. */
   keepOnly(hosts: ReadonlySet<string>): void {
-    for (const host of this.#entries.keys()) if (!hosts.has(host)) this.#entries.delete(host)
+    this.#inService = hosts
+    this.#forgetTheGone()
+  }
+
+  #forgetTheGone(): void {
+    for (const host of this.#entries.keys())
+      if (this.#inService?.has(host) === false) this.#entries.delete(host)
   }
 
   close(): void {
@@ -123,6 +131,8 @@ export class Addresses {
     if (this.#refresh || this.#closed) return
     this.#refresh = this.#doors.clock.after(this.#doors.refreshMs ?? refreshMsUsual, () => {
       this.#refresh = undefined
+      // Whoever was taken out may have been asked something after that.
+      this.#forgetTheGone()
       if (this.#entries.size === 0) return
       // What was never found is asked for by those who want it.
       for (const entry of this.#entries.values()) if (entry.known) void this.#ask(entry, false)

@@ -15,6 +15,8 @@ export function undiciWire(
   addresses: Addresses,
 ): Wire {
   const pools = new Map<string, Pool>()
+  /** Undefined until somebody says it. */
+  let inService: ReadonlySet<string> | undefined
   /** Clients of one request each. */
   const singles = new Set<Client>()
   /** Bytes read so far when a socket failed, to tell a kept-alive connection that was just closed from a death. */
@@ -94,7 +96,9 @@ export function undiciWire(
   return {
     send(backend, request, listener) {
       const call = new UndiciCall(listener, readBefore, clock)
-      const own = request.fresh ? single(backend) : undefined
+      // Whoever is asked something though it was taken out keeps no connection for it.
+      const isGone = inService?.has(keyOf(backend)) === false
+      const own = request.fresh || isGone ? single(backend) : undefined
       const dispatcher = own ?? poolOf(backend)
       dispatcher.dispatch(
         {
@@ -116,6 +120,7 @@ export function undiciWire(
     keepSpare() {},
     keepOnly(backends) {
       const keys = new Set(backends.map(keyOf))
+      inService = keys
       for (const [key, pool] of pools) if (!keys.has(key)) retire(key, pool)
     },
     async close() {

@@ -263,6 +263,28 @@ describe('a look in between', () => {
     expect([...a!.onDisk.keys()]).toEqual(['new:latest'])
   })
 
+  // The end of a load wanted a look while one was under way; a reload took the server out, and it was asked three more
+  // questions, whose connections stayed.
+  it('is not made any more when its server was taken out before it began', async () => {
+    let hold = Promise.resolve()
+    using fleet = fleetOf(['a'], async (question) => {
+      await hold
+      return well(question)
+    })
+    await fleet.prober.start()
+    const [a] = fleet.pool.endpoints
+    const { promise, resolve } = Promise.withResolvers<void>()
+    hold = promise
+    await fleet.pass(1_000)
+    const look = fleet.prober.refresh(a!)
+    fleet.pool.reconcile([])
+    await fleet.prober.start()
+    const before = fleet.asked.length
+    resolve()
+    await look
+    expect(fleet.asked).toHaveLength(before)
+  })
+
   it('for an unknown model is made of everybody who is there, once in two seconds', async () => {
     using fleet = fleetOf(['a', 'b'], (question) =>
       question.name === 'b' ? refused() : well(question),

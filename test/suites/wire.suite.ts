@@ -28,6 +28,7 @@ export function wireSuite(
 
     afterEach(async () => {
       await wire?.close()
+      wire = undefined
       for (const socket of sockets) socket.destroy()
       sockets.clear()
       await new Promise((resolve) => (server ? server.close(resolve) : resolve(undefined)))
@@ -265,6 +266,40 @@ export function wireSuite(
       call.abort()
       await until(() => closed.length === 1, 2_000)
       expect(heard.end).toBeUndefined()
+    })
+
+    // A question to a server that a reload had just taken out left its connection open: for half a minute three sockets
+    // stood towards nobody.
+    it('keeps no connection to a server that was taken out, and does again when it is back', async () => {
+      let closed = 0
+      const backend = await serve((socket) => {
+        socket.on('close', () => closed++)
+        socket.write(answer('x'))
+      })
+      wire = make({ connectMs: 2_000 }, realClock())
+      wire.keepOnly([])
+      await Promise.all([ask(backend).over, ask(backend).over, ask(backend).over])
+      await until(() => closed === 3, 2_000)
+      expect(wire.stats(backend)).toEqual({ open: 0, idle: 0 })
+      wire.keepOnly([backend])
+      await ask(backend).over
+      await idle(backend)
+      expect(closed).toBe(3)
+    })
+
+    it('lets an answer end that runs when its server is taken out', async () => {
+      let go: (() => void) | undefined
+      let closed = 0
+      const backend = await serve((socket) => {
+        socket.on('close', () => closed++)
+        go = () => void socket.write(answer('to the end'))
+      })
+      const { over } = ask(backend)
+      await until(() => go !== undefined, 2_000)
+      wire?.keepOnly([])
+      go?.()
+      expect(await over).toMatchObject({ body: 'to the end', end: 'ended' })
+      await until(() => closed === 1, 2_000)
     })
 
     it('holds the backend back while the reader is paused', async () => {

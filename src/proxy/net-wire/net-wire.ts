@@ -25,6 +25,8 @@ export function netWire(
   addresses: Addresses,
 ): Wire {
   const places = new Map<string, Place>()
+  /** Undefined until somebody says it. */
+  let inService: ReadonlySet<string> | undefined
   const readInto = Buffer.allocUnsafe(readBytes)
 
   const placeOf = (origin: string): Place => {
@@ -32,6 +34,8 @@ export function netWire(
     if (!place) {
       place = new Place(origin, settings, clock, readInto, addresses)
       places.set(origin, place)
+      // Whoever is asked something though it was taken out keeps no connection for it.
+      if (inService?.has(origin) === false) place.retire()
     }
     return place
   }
@@ -66,11 +70,12 @@ export function netWire(
     },
     keepOnly(backends) {
       const origins = new Set(backends.map(({ origin }) => origin))
-      for (const [origin, place] of places)
-        if (!origins.has(origin)) {
-          place.retire()
-          places.delete(origin)
-        }
+      inService = origins
+      for (const [origin, place] of places) {
+        if (origins.has(origin)) place.serve()
+        else place.retire()
+        if (place.all.size === 0) places.delete(origin)
+      }
       otherwise.keepOnly(backends)
     },
     async close() {
@@ -184,6 +189,11 @@ class Place {
   retire(): void {
     this.#retired = true
     for (const connection of [...this.idle]) connection.destroy()
+  }
+
+  /** It was taken out and is back, before its last answer had ended. */
+  serve(): void {
+    this.#retired = false
   }
 
   /** The server has another address now: what runs ends where it is, and whatever comes goes to the new one. */
