@@ -318,7 +318,10 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     const { added, removed } = pool.reconcile(backends)
     manager.remind(added)
     // Another server under the name of one that is gone: what was measured there says nothing.
-    for (const { name } of removed) forgetMeasuresOf(name)
+    for (const endpoint of removed) {
+      forgetMeasuresOf(endpoint.name)
+      loads.leftBehind(endpoint)
+    }
     wire.keepOnly(backends)
     addresses.keepOnly(new Set(backends.map(({ origin }) => new URL(origin).hostname)))
     return prober.start()

@@ -52,7 +52,7 @@ interface Line {
   end: Promise<unknown>
   readonly loads: Map<string, Load>
   /** Of the load that goes on. */
-  asks: LoadAsks | undefined
+  now: { readonly key: string; readonly asks: LoadAsks } | undefined
 }
 
 interface Load {
@@ -61,6 +61,8 @@ interface Load {
   readonly result: Promise<LoadResult>
   /** Exchanges that still wait for it. */
   wanted: number
+  /** The proxy wants it of its own accord, whoever waits. */
+  isOurs: boolean
 }
 
 /**
@@ -73,6 +75,7 @@ export class Loads {
   readonly #observer: Observer
   readonly #keeper: LoadKeeper | undefined
   readonly #byEndpoint = new Map<Endpoint, Line>()
+  readonly #gone = new WeakSet<Endpoint>()
 
   constructor(send: SendOwn, clock: Clock, observer: Observer, keeper?: LoadKeeper) {
     this.#send = send
@@ -88,7 +91,7 @@ export class Loads {
 
   /** The load that goes on there takes longer than any was expected to; those behind it wait for that one as well. */
   isOverdue(endpoint: Endpoint): boolean {
-    return this.#byEndpoint.get(endpoint)?.asks?.isOverdue === true
+    return this.#byEndpoint.get(endpoint)?.now?.asks.isOverdue === true
   }
 
   /** Undefined when the model is there already as this request wants it; nothing is waited for then. */
@@ -112,45 +115,71 @@ export class Loads {
 
   /** Joins the load of this model with these options, or begins it. `leave` says that one less waits for it. */
   join(endpoint: Endpoint, ask: LoadWish): { result: Promise<LoadResult>; leave: () => void } {
-    const ofEndpoint: Line = this.#byEndpoint.get(endpoint) ?? {
-      end: Promise.resolve(),
-      loads: new Map(),
-      asks: undefined,
-    }
-    this.#byEndpoint.set(endpoint, ofEndpoint)
-    const key = `${ask.name.canonical} ${runnerKey(ask)}`
-    let load = ofEndpoint.loads.get(key)
-    if (!load) {
-      const result = ofEndpoint.end.then(() => this.#load(endpoint, ask, key))
-      ofEndpoint.end = result.catch(() => {})
-      load = { key, model: ask.name.canonical, result, wanted: 0 }
-      ofEndpoint.loads.set(key, load)
-    }
-    const joined = load
-    joined.wanted++
+    const load = this.#loadOf(endpoint, ask)
+    load.wanted++
     return {
-      result: joined.result,
+      result: load.result,
       leave: () => {
-        joined.wanted--
+        load.wanted--
+        if (this.#gone.has(endpoint)) this.#endUnwanted(endpoint)
       },
     }
   }
 
+  /** The same of the proxy's own accord: it is loaded though no exchange waits for it. */
+  wish(endpoint: Endpoint, ask: LoadWish): Promise<LoadResult> {
+    const load = this.#loadOf(endpoint, ask)
+    load.isOurs = !this.#gone.has(endpoint)
+    return load.result
+  }
+
+  /**
+   * Its server was taken out. A load is finished whoever leaves because somebody will want it; there nobody will, so
+   * it ends with the last who waits for it.
+   */
+  leftBehind(endpoint: Endpoint): void {
+    this.#gone.add(endpoint)
+    for (const load of this.#byEndpoint.get(endpoint)?.loads.values() ?? []) load.isOurs = false
+    this.#endUnwanted(endpoint)
+  }
+
+  #endUnwanted(endpoint: Endpoint): void {
+    const line = this.#byEndpoint.get(endpoint)
+    if (line?.now && !isWanted(line.loads.get(line.now.key))) line.now.asks.end(unwanted)
+  }
+
+  #loadOf(endpoint: Endpoint, ask: LoadWish): Load {
+    const line: Line = this.#byEndpoint.get(endpoint) ?? {
+      end: Promise.resolve(),
+      loads: new Map(),
+      now: undefined,
+    }
+    this.#byEndpoint.set(endpoint, line)
+    const key = `${ask.name.canonical} ${runnerKey(ask)}`
+    const before = line.loads.get(key)
+    if (before) return before
+    const result = line.end.then(() => this.#load(endpoint, ask, key))
+    line.end = result.catch(() => {})
+    const load = { key, model: ask.name.canonical, result, wanted: 0, isOurs: false }
+    line.loads.set(key, load)
+    return load
+  }
+
   async #load(endpoint: Endpoint, ask: LoadWish, key: string): Promise<LoadResult> {
-    const ofEndpoint = this.#byEndpoint.get(endpoint)
-    const wanted = () => ofEndpoint?.loads.get(key)?.wanted ?? 0
+    const line = this.#byEndpoint.get(endpoint)
+    const wanted = () => isWanted(line?.loads.get(key))
     try {
       // A load that runs is finished whoever leaves; one that nobody waits for any more need not begin.
-      if (wanted() === 0) return nobody
+      if (!wanted()) return nobody
       const model = ask.name.canonical
       this.#keeper?.began(endpoint, model)
       let told = false
       try {
         const load = { model, runner: runnerKey(ask) }
-        await this.#keeper?.makeRoom(endpoint, load, () => wanted() > 0)
+        await this.#keeper?.makeRoom(endpoint, load, wanted)
         // Those who left did so while room was made, and there may be none.
-        if (wanted() === 0) return nobody
-        const sent = await this.#loadNow(endpoint, ask)
+        if (!wanted()) return nobody
+        const sent = await this.#loadNow(endpoint, ask, key)
         told = true
         return this.#tell(endpoint, ask, sent, wanted)
       } finally {
@@ -158,12 +187,12 @@ export class Loads {
         if (!told) this.#keeper?.ended(endpoint, model, 0, { kind: 'clientLeft' })
       }
     } finally {
-      ofEndpoint?.loads.delete(key)
-      if (ofEndpoint?.loads.size === 0) this.#byEndpoint.delete(endpoint)
+      line?.loads.delete(key)
+      if (line?.loads.size === 0) this.#byEndpoint.delete(endpoint)
     }
   }
 
-  async #loadNow(endpoint: Endpoint, ask: LoadWish): Promise<Sent> {
+  async #loadNow(endpoint: Endpoint, ask: LoadWish, key: string): Promise<Sent> {
     const model = ask.name.canonical
     const startedMs = this.#clock.now()
     const embeds = endpoint.model(model)?.embeddingOnly ?? ask.op === 'embed'
@@ -175,13 +204,13 @@ export class Loads {
       isThere: () => endpoint.ready,
     })
     const line = this.#byEndpoint.get(endpoint)
-    if (line) line.asks = asks
+    if (line) line.now = { key, asks }
     const watch = this.#watch(endpoint, model, () => asks.end(hung))
     try {
       return { ...(await asks.result), tookMs: this.#clock.now() - startedMs }
     } finally {
       watch[Symbol.dispose]()
-      if (line) line.asks = undefined
+      if (line) line.now = undefined
     }
   }
 
@@ -189,15 +218,16 @@ export class Loads {
     endpoint: Endpoint,
     ask: LoadWish,
     { outcome, answer, tookMs }: Sent,
-    wanted: () => number,
+    wanted: () => boolean,
   ): LoadResult {
     const model = ask.name.canonical
     this.#keeper?.ended(endpoint, model, tookMs, outcome)
+    if (outcome.kind === 'clientLeft') return { kind: 'failed', outcome, answer }
     if (outcome.kind !== 'answered') {
       this.#observer.loaded(endpoint.name, model, 'error', tookMs)
       return { kind: 'failed', outcome, answer }
     }
-    this.#observer.loaded(endpoint.name, model, wanted() === 0 ? 'rescued' : 'ok', tookMs)
+    this.#observer.loaded(endpoint.name, model, wanted() ? 'ok' : 'rescued', tookMs)
     endpoint.learnLoaded(model, runnerKey(ask))
     return { kind: 'loaded' }
   }
@@ -220,7 +250,13 @@ export class Loads {
 
 const nobody: LoadResult = { kind: 'failed', outcome: { kind: 'clientLeft' }, answer: undefined }
 
+function isWanted(load: Load | undefined): boolean {
+  return load !== undefined && (load.wanted > 0 || load.isOurs)
+}
+
 type Sent = Asked & { readonly tookMs: number }
+
+const unwanted: Asked = { outcome: { kind: 'clientLeft' }, answer: undefined }
 
 const hung: Asked = {
   outcome: { kind: 'refused', status: 503, why: 'loadsHang', text: 'its loads hang' },

@@ -11,12 +11,17 @@ import { askOf } from './help.ts'
 function handLoads() {
   const bodies: unknown[] = []
   const results: string[] = []
+  const ended: string[] = []
   const answers: ((status: number) => void)[] = []
   const clock = handClock()
   const loads = new Loads(
-    (_endpoint, path, body) => {
+    (_endpoint, path, body, onEnd) => {
       bodies.push({ path, ...(JSON.parse(body) as object) })
       return new Promise((resolve) => {
+        onEnd?.(() => {
+          ended.push(path)
+          resolve({ outcome: { kind: 'clientLeft' }, answer: undefined })
+        })
         answers.push((status) =>
           resolve({
             outcome:
@@ -33,7 +38,7 @@ function handLoads() {
   )
   const pool = poolOf([backendOf('a'), backendOf('b')], { models: ['m', 'n'], clock })
   const [a, b] = [pool.endpoint('a')!, pool.endpoint('b')!]
-  return { loads, bodies, results, answers, a, b, clock }
+  return { loads, bodies, results, ended, answers, a, b, clock }
 }
 
 function asking(model: string, more: Partial<Ask> = {}): Ask {
@@ -107,6 +112,42 @@ describe('loads', () => {
     expect(results).toEqual(['m:latest rescued'])
     expect(loads.underWay(a)).toBe(0)
     expect(loads.needed(a, asking('m'))).toBe(false)
+  })
+
+  // A load of nobody's at a server that a reload had taken out ran for as long as it liked, with its connection.
+  it('at a server that is taken out end with the last who waits for them', async () => {
+    const { loads, a, b, bodies, ended, answers } = handLoads()
+    const one = loads.join(a, asking('m'))
+    const other = loads.join(a, asking('m'))
+    const next = loads.wish(a, asking('n'))
+    loads.join(b, asking('m')).leave()
+    await settled()
+    loads.leftBehind(a)
+    one.leave()
+    expect(ended).toEqual([])
+    other.leave()
+    expect(ended).toEqual(['/api/generate'])
+    expect(await one.result).toMatchObject({ kind: 'failed', outcome: { kind: 'clientLeft' } })
+    expect(await next).toMatchObject({ kind: 'failed', outcome: { kind: 'clientLeft' } })
+    expect(loads.underWay(a)).toBe(0)
+    // Who still has a seat there is loaded for.
+    const late = loads.join(a, asking('m'))
+    await settled()
+    expect(bodies).toHaveLength(2)
+    answers[1]!(200)
+    expect(await late.result).toEqual({ kind: 'loaded' })
+  })
+
+  it('of the proxy itself run though nobody waits, and end when their server is taken out', async () => {
+    const { loads, a, ended, results } = handLoads()
+    const wish = loads.wish(a, asking('m'))
+    loads.join(a, asking('m')).leave()
+    await settled()
+    expect([loads.underWay(a), loads.waitingFor(a, 'm:latest')]).toEqual([1, 0])
+    loads.leftBehind(a)
+    expect(ended).toHaveLength(1)
+    expect(await wish).toMatchObject({ kind: 'failed' })
+    expect(results).toEqual([])
   })
 
   it('carry the options and the keep_alive of who wants them, as they were written', async () => {

@@ -170,6 +170,21 @@ describe('room for a load', () => {
   })
 })
 
+describe('room for a load', () => {
+  // An order to unload that was never answered held up every load at its server for good.
+  it('is not waited for any longer than two minutes where the server does not answer', async () => {
+    const { clock, calls, pool, has, join } = keeping(['a', 'b'])
+    has('a', 'm')
+    pool.endpoint('a')!.memory.refused(0, 2)
+    join('a', 'n')
+    await passing(clock, 119_000, 1_000)
+    expect(calls).toMatchObject([{ body: { keep_alive: 0 }, ended: false }])
+    await passing(clock, 12_000, 1_000)
+    expect(calls[0]!.ended).toBe(true)
+    expect(calls[1]!.body.model).toBe('n')
+  })
+})
+
 describe('a load that takes long', () => {
   it('is given up after a minute without a sign of it, where somebody else can do better', async () => {
     const { clock, heard, pool, join } = keeping(['a', 'b'])

@@ -75,9 +75,7 @@ export class Keeper implements LoadKeeper, Disposable {
     const wish = wishFor(model)
     if (!this.#loads || !wish)
       return { kind: 'failed', outcome: { kind: 'clientLeft' }, answer: undefined }
-    const { result, leave } = this.#loads.join(endpoint, wish)
-    const loaded = await result
-    leave()
+    const loaded = await this.#loads.wish(endpoint, wish)
     if (loaded.kind === 'loaded')
       this.#doors.observer.residencyMoved(endpoint.name, model, 'loaded', why)
     // Who waits for it hears at once.

@@ -11,6 +11,11 @@ const drainedEveryMs = 50
 /** A server needs seconds to give memory back (0.5 to 1.5 s on graphics cards, up to 5). */
 const goneMsMax = 10_000
 const goneEveryMs = 200
+/**
+ * To unload is a matter of a moment, but its answer may wait behind a load of somebody else's. One that is lost would
+ * hold up every load there.
+ */
+const unloadMsMax = 120_000
 
 export interface RoomDoors {
   readonly pool: Pool
@@ -45,7 +50,9 @@ export async function makeRoom(
       const model = own.find((name) => endpoint.inMemory.has(name))
       if (model === undefined) continue
       const body = JSON.stringify({ model, keep_alive: 0, stream: false })
-      const { outcome } = await send(endpoint, '/api/generate', body)
+      const { outcome } = await send(endpoint, '/api/generate', body, (end) =>
+        clock.after(unloadMsMax, end),
+      )
       if (outcome.kind !== 'answered') continue
       times.unloaded(endpoint.name, model)
       observer.residencyMoved(endpoint.name, model, 'unloaded', 'room')
