@@ -92,9 +92,10 @@ export function costOf(
   return cost
 }
 
-/** The terms of that cost, in the order of `termNames`, behind those that a table has already. */
-export function addTerms(
+/** The terms of that cost, in the order of `termNames`, written from there on. */
+export function writeTerms(
   terms: number[],
+  from: number,
   circumstances: Circumstances,
   at: number,
   snapshot: Snapshot,
@@ -105,16 +106,14 @@ export function addTerms(
   const savedS = savedTokens(snapshot, waiting, field, at) * place.readS
   const prefillS = promptTokens * place.readS - savedS
   const decodeS = outTokens * place.writeS
-  terms.push(
-    place.waitS,
-    place.loadS,
-    prefillS,
-    decodeS,
-    place.pushingS,
-    congestionOf(circumstances, place),
-    -snapshot.prices.cache * savedS,
-    snapshot.hasPrices ? snapshot.priceS(waiting, field, at) : 0,
-  )
+  terms[from] = place.waitS
+  terms[from + 1] = place.loadS
+  terms[from + 2] = prefillS
+  terms[from + 3] = decodeS
+  terms[from + 4] = place.pushingS
+  terms[from + 5] = congestionOf(circumstances, place)
+  terms[from + 6] = -snapshot.prices.cache * savedS
+  terms[from + 7] = snapshot.hasPrices ? snapshot.priceS(waiting, field, at) : 0
 }
 
 /** Tokens of the prompt that need not be read there. */

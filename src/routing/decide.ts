@@ -4,8 +4,8 @@ import type { Field, Place } from './field.ts'
 import { pick } from './pickers.ts'
 import type { Action, Crowds, LineView, Snapshot, Waiting } from './plan.ts'
 import { pressureOf } from './pressure.ts'
-import { begin, tablePlacesMax } from './settle.ts'
-import type { Table } from './table.ts'
+import { begin } from './settle.ts'
+import { type Table, tablePlacesMax } from './table.ts'
 import { unhurried } from './unhurried.ts'
 
 /** Of those who want a model only so many are planned for; what comes behind them is too far off to know. */
@@ -24,13 +24,11 @@ const depthInAll = 256
 export function decide<W extends Waiting>(snapshot: Snapshot, line: LineView<W>): Action<W>[] {
   const actions: Action<W>[] = []
   const stuck = new Set<string>()
+  passOver(stuck, snapshot, line)
   const planned = new Map<string, number>()
   let inAll = 0
-  for (const waiting of line.inOrder(snapshot.nowMs)) {
-    // Every kind of need in line has found nothing: the rest need not be looked at.
-    if (stuck.size >= line.keys) break
+  for (const waiting of inOrder(line, snapshot.nowMs, stuck)) {
     const { key, need } = waiting
-    if (stuck.has(key)) continue
     if (need.seat && !snapshot.mayBegin(need.model)) {
       stuck.add(key)
       // Whether anybody can at all is not a question of seats.
@@ -41,6 +39,10 @@ export function decide<W extends Waiting>(snapshot: Snapshot, line: LineView<W>)
     const action = decideFor(snapshot, waiting, line)
     if (action === undefined) stuck.add(key)
     else actions.push(action)
+    if (action?.kind === 'start' && need.seat) {
+      snapshot.seatTaken(need.model)
+      if (!snapshot.mayBegin(need.model)) passOver(stuck, snapshot, line)
+    }
     if (action?.kind !== 'promise') continue
     const before = planned.get(need.model) ?? 0
     planned.set(need.model, before + 1)
@@ -49,6 +51,35 @@ export function decide<W extends Waiting>(snapshot: Snapshot, line: LineView<W>)
     if (++inAll >= depthInAll) break
   }
   return actions
+}
+
+/** Until every kind of need in line has found nothing: the rest need not be looked at. */
+function* inOrder<W extends Waiting>(
+  line: LineView<W>,
+  nowMs: number,
+  stuck: ReadonlySet<string>,
+): Generator<W, void> {
+  if (stuck.size >= line.keys) return
+  for (const waiting of line.inOrder(nowMs, stuck)) {
+    if (!stuck.has(waiting.key)) yield waiting
+    if (stuck.size >= line.keys) return
+  }
+}
+
+/**
+ * Whoever wants a model that has no seat free is passed over from the first on: to walk a long line only to find that
+ * of each of them would cost more than all the rest. Whom nobody can serve at all is still told.
+ */
+function passOver<W extends Waiting>(
+  stuck: Set<string>,
+  snapshot: Snapshot,
+  line: LineView<W>,
+): void {
+  for (const waiting of line.oneOfEach()) {
+    const { key, need } = waiting
+    if (need.seat && !stuck.has(key) && !snapshot.mayBegin(need.model))
+      if (snapshot.isServable(waiting)) stuck.add(key)
+  }
 }
 
 /** The same for one alone; undefined: no seat is free, and none is promised to it. */

@@ -50,9 +50,9 @@ export class Ends {
     this.#taken.length = 0
   }
 
-  /** Of its source: in any order. */
+  /** Of its source: soonest first. */
   fill(seconds: number[]): void {
-    this.#filled = seconds.sort(ascending)
+    this.#filled = seconds
     this.#seconds = this.#filled
     this.#isPlanned = false
     this.#passedS = 0
@@ -70,14 +70,7 @@ export class Ends {
       this.#taken.push(inS)
       return
     }
-    const seconds = this.#planned()
-    const endS = inS + this.#passedS
-    let at = seconds.push(endS) - 1
-    while (at > 0 && seconds[at - 1]! > endS) {
-      seconds[at] = seconds[at - 1]!
-      at--
-    }
-    seconds[at] = endS
+    insert(this.#planned(), inS + this.#passedS)
   }
 
   /** The seat that comes free first is taken again at once, until then. */
@@ -109,6 +102,12 @@ export class Ends {
   }
 }
 
-function ascending(one: number, other: number): number {
-  return one - other
+/** Into its place among those that are in order: a few seats, of which most end in the order in which they began. */
+export function insert(seconds: number[], endS: number): void {
+  let at = seconds.push(endS) - 1
+  while (at > 0 && seconds[at - 1]! > endS) {
+    seconds[at] = seconds[at - 1]!
+    at--
+  }
+  seconds[at] = endS
 }

@@ -34,7 +34,7 @@ export function barOf(
   if (need.rules !== undefined && !mayServe(need.rules, endpoint)) return 'ruledOut'
   if (!endpoint.enabled) return 'draining'
   if (!endpoint.ready) return 'away'
-  if (need.labels.some((label) => !endpoint.labels.includes(label))) return 'noLabel'
+  if (!hasLabels(endpoint, need)) return 'noLabel'
   if (!model) return endpoint.admitting ? undefined : 'resting'
   if (need.digest !== undefined && model.digest !== undefined && model.digest !== need.digest)
     return 'otherWeights'
@@ -43,9 +43,15 @@ export function barOf(
   return isCapable(model, need) ? undefined : 'noCapability'
 }
 
+/** Mostly nothing is asked for, and this is asked of every endpoint for every request. */
+function hasLabels({ labels }: EndpointView, need: Need): boolean {
+  return need.labels.length === 0 || need.labels.every((label) => labels.includes(label))
+}
+
 /** As far as the server said: nothing is ruled out that nobody spoke of. */
 export function isCapable({ capabilities }: ModelView, need: Need): boolean {
-  return capabilities === undefined || need.capabilities.every((each) => capabilities.has(each))
+  if (capabilities === undefined || need.capabilities.length === 0) return true
+  return need.capabilities.every((each) => capabilities.has(each))
 }
 
 /** Tokens of context that a request for this model gets there. */

@@ -1,5 +1,5 @@
 import { Shares } from './shares.ts'
-import { type Node, TenantLine } from './tenant-line.ts'
+import { type Node, type Passed, TenantLine } from './tenant-line.ts'
 
 /** Bands of the queue, most urgent first. */
 export const priorities = ['interactive', 'normal', 'batch'] as const
@@ -67,7 +67,8 @@ export class Line<W extends Waiter> {
   readonly #offered = new Map<string, number>()
   readonly #counts: Record<Priority, number> = { interactive: 0, normal: 0, batch: 0 }
   readonly #models = new Map<string, Crowd>()
-  readonly #keys = new Map<string, number>()
+  /** Who waits, by key; the first of them stands for all. */
+  readonly #kinds = new Map<string, Set<W>>()
   readonly #tenants = new Map<string, number>()
   readonly shares: Shares
   #arrived = 0
@@ -96,7 +97,16 @@ export class Line<W extends Waiter> {
 
   /** Different keys among those who wait. */
   get keys(): number {
-    return this.#keys.size
+    return this.#kinds.size
+  }
+
+  /** One of those who wait with each key. */
+  *oneOfEach(): Generator<W, void> {
+    for (const kind of this.#kinds.values())
+      for (const waiter of kind) {
+        yield waiter
+        break
+      }
   }
 
   /** Names of the models that somebody waits for. */
@@ -144,9 +154,9 @@ export class Line<W extends Waiter> {
   /** What it waits for has changed: `change` writes the new key into it. */
   rekey(waiter: W, change: () => void): void {
     const isHere = this.#nodes.has(waiter)
-    if (isHere) drop(this.#keys, waiter.key)
+    if (isHere) this.#outOfKind(waiter)
     change()
-    if (isHere) add(this.#keys, waiter.key)
+    if (isHere) this.#intoKind(waiter)
   }
 
   /** It was given a seat. */
@@ -187,13 +197,15 @@ export class Line<W extends Waiter> {
 
   /**
    * In the order in which seats are offered, as if everybody before had been served. One walk at a time: who begins
-   * another one ends the first. Whoever is taken out on the way is not missed.
+   * another one ends the first. Whoever is taken out on the way is not missed, and whoever is `passed` over, which may
+   * become more on the way, does not count as served.
    */
-  *inOrder(nowMs: number): Generator<W, void> {
+  *inOrder(nowMs: number, passed: Passed = nobody): Generator<W, void> {
     const walk = ++this.#walks
     this.#offered.clear()
     if (this.#starts % overdueEvery === overdueEvery - 1)
-      for (const node of this.#overdue(nowMs)) {
+      for (const node of this.#overdue(nowMs, passed)) {
+        if (passed.has(node.waiter.key)) continue
         node.walk = walk
         yield node.waiter
         if (walk !== this.#walks) return
@@ -203,13 +215,13 @@ export class Line<W extends Waiter> {
       for (const tenant of band.values()) {
         const { tenant: name } = tenant
         tenant.walkS = this.shares.of(name, nowMs) + (this.#offered.get(name) ?? 0)
-        tenant.findOldest(walk)
+        if (band.size > 1) tenant.findOldest(walk, passed)
         sorted.push(tenant)
       }
       sorted.sort((one, other) => this.#before(one, other))
       while (sorted.length > 0) {
         const tenant = sorted[0]!
-        const node = tenant.next(walk, nowMs, this.#shortFirst)
+        const node = tenant.next(walk, nowMs, this.#shortFirst, passed)
         if (!node) {
           sorted.shift()
           continue
@@ -218,8 +230,10 @@ export class Line<W extends Waiter> {
         const seconds = node.serviceMs / 1_000
         tenant.walkS += seconds
         this.#offered.set(tenant.tenant, (this.#offered.get(tenant.tenant) ?? 0) + seconds)
-        tenant.findOldest(walk)
-        this.#sink(sorted)
+        if (sorted.length > 1) {
+          tenant.findOldest(walk, passed)
+          this.#sink(sorted)
+        }
         yield node.waiter
         if (walk !== this.#walks) return
       }
@@ -243,12 +257,14 @@ export class Line<W extends Waiter> {
   }
 
   /** Those that should have been served long ago, the one that should have longest ago first. */
-  #overdue(nowMs: number): Node<W>[] {
+  #overdue(nowMs: number, passed: Passed): Node<W>[] {
     const found: Node<W>[] = []
     for (const [band, priority] of priorities.entries()) {
       let count = 0
       for (const node of this.#byAge[band]!) {
-        if (nowMs - node.sinceMs <= overdueAfterMs[priority] || ++count > overdueMost) break
+        if (nowMs - node.sinceMs <= overdueAfterMs[priority]) break
+        if (passed.has(node.waiter.key)) continue
+        if (++count > overdueMost) break
         found.push(node)
       }
     }
@@ -281,7 +297,7 @@ export class Line<W extends Waiter> {
 
   #countIn(waiter: W): void {
     this.#counts[waiter.priority]++
-    add(this.#keys, waiter.key)
+    this.#intoKind(waiter)
     add(this.#tenants, waiter.tenant)
     const crowd = this.#models.get(waiter.model)
     if (crowd) {
@@ -290,9 +306,21 @@ export class Line<W extends Waiter> {
     } else this.#models.set(waiter.model, { count: 1, sinceMs: waiter.sinceMs })
   }
 
+  #intoKind(waiter: W): void {
+    const kind = this.#kinds.get(waiter.key)
+    if (kind) kind.add(waiter)
+    else this.#kinds.set(waiter.key, new Set([waiter]))
+  }
+
+  #outOfKind(waiter: W): void {
+    const kind = this.#kinds.get(waiter.key)
+    kind?.delete(waiter)
+    if (kind?.size === 0) this.#kinds.delete(waiter.key)
+  }
+
   #countOut(waiter: W): void {
     this.#counts[waiter.priority]--
-    drop(this.#keys, waiter.key)
+    this.#outOfKind(waiter)
     drop(this.#tenants, waiter.tenant)
     const crowd = this.#models.get(waiter.model)!
     crowd.count--
@@ -300,6 +328,8 @@ export class Line<W extends Waiter> {
     if (crowd.count === 0) this.#models.delete(waiter.model)
   }
 }
+
+const nobody: Passed = new Set()
 
 function byDue<W extends Waiter>(one: Node<W>, other: Node<W>): number {
   return dueMs(one) - dueMs(other)

@@ -26,8 +26,8 @@ export function recording<W extends Waiting>(
   done: (actions: readonly Action<W>[]) => DecisionEntry
 } {
   const notes = new Notes<W>(inner, line)
-  function* inOrder(nowMs: number): Generator<W, void> {
-    for (const waiting of line.inOrder(nowMs)) {
+  function* inOrder(nowMs: number, passed: ReadonlySet<string>): Generator<W, void> {
+    for (const waiting of line.inOrder(nowMs, passed)) {
       notes.add(waiting)
       yield waiting
     }
@@ -37,6 +37,7 @@ export function recording<W extends Waiting>(
     line: {
       size: line.size,
       keys: line.keys,
+      oneOfEach: line.oneOfEach.bind(line),
       inOrder,
       countOf: line.countOf.bind(line),
       waitedMsOf: line.waitedMsOf.bind(line),
@@ -81,6 +82,7 @@ class Notes<W extends Waiting> {
         'barsOf',
         'isServable',
         'mayBegin',
+        'seatTaken',
         'holdsSeatFor',
         'cachedTokens',
         'mayLoad',

@@ -36,8 +36,10 @@ export interface LineView<W extends Waiting> extends Crowds {
   readonly size: number
   /** Different keys among those who wait. */
   readonly keys: number
-  /** First one first; at most the first 64 are looked at one by one. */
-  inOrder(nowMs: number): Iterable<W>
+  /** One of those who wait with each key. */
+  oneOfEach(): Iterable<W>
+  /** First one first, without those whose key is among the passed, which may become more on the way. */
+  inOrder(nowMs: number, passed: ReadonlySet<string>): Iterable<W>
 }
 
 /** The world at one moment. `Survey` makes it of the live fleet, a log or a test of plain data. */
@@ -55,8 +57,10 @@ export interface Snapshot {
   isServable(waiting: Waiting): boolean
   /** Why nobody can serve it, by endpoint. */
   barsOf(waiting: Waiting): ReadonlyMap<string, Bar>
-  /** False: no seat is free for this model anywhere, so that nobody who wants it can begin now. */
+  /** False: no seat is free for this model anywhere, as the plan stands, so that nobody who wants it can begin now. */
   mayBegin(model: string): boolean
+  /** The plan has given one of these seats away. */
+  seatTaken(model: string): void
   /** People are waiting for answers of this model: batch work leaves them a seat. */
   holdsSeatFor(model: string): boolean
   /** Anybody knows of prompts in caches, and of rules with prices; else it need not be asked. */

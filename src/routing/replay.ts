@@ -15,10 +15,12 @@ import type { TurnsTaken } from './pickers.ts'
 import type { LineView, Snapshot, Waiting } from './plan.ts'
 import { Scratch } from './scratch.ts'
 
+const nobody: ReadonlySet<string> = new Set()
+
 /** Makes a logged decision once more; what is done now is told as the log tells what was done then. */
 export function decidedAgain(entry: DecisionEntry): ActionEntry[] {
   const { snapshot, line } = replayed(entry)
-  const waiting = [...line.inOrder(snapshot.nowMs)]
+  const waiting = [...line.inOrder(snapshot.nowMs, nobody)]
   const [first] = waiting
   const actions = entry.alone
     ? [first && decideFor(snapshot, first, line)].filter((action) => action !== undefined)
@@ -51,6 +53,8 @@ function replayed(entry: DecisionEntry): { snapshot: Snapshot; line: LineView<Wa
       isServable: ({ key }) => fields.get(key)!.places.length > 0,
       barsOf: ({ key }) => new Map(entry.fields[key]!.bars),
       mayBegin: (model) => entry.models[model]!.mayBegin,
+      // Whoever found no seat after that was noted, and finds none again.
+      seatTaken() {},
       holdsSeatFor: (model) => entry.models[model]!.holdsSeat,
       cachedTokens: (each, _field, at) => of(each).cached[at]!,
       priceS: (each, _field, at) => of(each).priceS[at]!,
@@ -59,6 +63,8 @@ function replayed(entry: DecisionEntry): { snapshot: Snapshot; line: LineView<Wa
     line: {
       size: waiting.length,
       keys: entry.keys,
+      // Who was left out for their sake was not noted either.
+      oneOfEach: () => [],
       inOrder: () => waiting,
       countOf: (model) => entry.models[model]!.count,
       waitedMsOf: (model) => entry.models[model]!.waitedMs,

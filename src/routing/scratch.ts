@@ -1,3 +1,5 @@
+import { tablePlacesMax, termCount } from './table.ts'
+
 /** Places of one need that are looked at; no fleet that is looked at whole has more. */
 export const placesMax = 1_024
 
@@ -6,4 +8,6 @@ export class Scratch {
   /** Seats that plans have begun, ever: what was worked out before is old when it has changed. */
   begun = 0
   readonly costs = new Float64Array(placesMax)
+  /** A table is written here and copied: one that grows while it is written leaves thrice its size behind. */
+  readonly terms: number[] = Array.from({ length: tablePlacesMax * termCount }, () => 0.5)
 }

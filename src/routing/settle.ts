@@ -1,10 +1,7 @@
-import { addTerms, type Circumstances, isFree, savedTokens, seatSecondsOf } from './cost.ts'
+import { type Circumstances, isFree, savedTokens, seatSecondsOf, writeTerms } from './cost.ts'
 import type { Place } from './field.ts'
 import type { Action, Snapshot, Waiting } from './plan.ts'
-import { type Table, termCount } from './table.ts'
-
-/** Places that a table keeps, for those who ask why. */
-export const tablePlacesMax = 64
+import { type Table, tablePlacesMax, termCount } from './table.ts'
 
 /** Takes the place in the plan: begins there, or is promised the seat that comes free first. */
 export function settle<W extends Waiting>(
@@ -55,6 +52,8 @@ export function begin({ scratch }: Snapshot, place: Place, onSeatS: number | und
   place.warmInS = machine.loadingS
 }
 
+const nameOf = ({ endpoint }: Place) => endpoint.name
+
 function tableOf(
   snapshot: Snapshot,
   circumstances: Circumstances,
@@ -64,23 +63,23 @@ function tableOf(
   const { waiting, field } = circumstances
   const { places } = field
   const count = Math.min(places.length, tablePlacesMax)
-  const endpoints: string[] = []
-  const terms: number[] = []
+  const { costs, terms } = snapshot.scratch
+  const kept = places.slice(0, count)
+  // The winner is always among those that are kept.
+  if (winner >= count) kept[count - 1] = places[winner]!
   for (let row = 0; row < count; row++) {
-    // The winner is always among those that are kept.
     const at = row === count - 1 && winner >= count ? winner : row
-    endpoints.push(places[at]!.endpoint.name)
-    if (snapshot.scratch.costs[at] === Number.POSITIVE_INFINITY)
-      for (let term = 0; term < termCount; term++) terms.push(Number.NaN)
-    else addTerms(terms, circumstances, at, snapshot)
+    const from = row * termCount
+    if (costs[at] === Number.POSITIVE_INFINITY) terms.fill(Number.NaN, from, from + termCount)
+    else writeTerms(terms, from, circumstances, at, snapshot)
   }
   return {
     model: waiting.need.model,
     atMs: snapshot.nowMs,
     by: 'expected-completion',
     because: undefined,
-    endpoints,
-    terms,
+    endpoints: kept.map(nameOf),
+    terms: terms.slice(0, count * termCount),
     winner: places[winner]!.endpoint.name,
     asTry,
     placesInAll: places.length,

@@ -4,7 +4,7 @@ import { type Barred, barsOf, candidatesFor, isServable } from './able.ts'
 import { type Costs, secondsOf } from './costs/costs.ts'
 import { blankRates, type Rates } from './costs/rates.ts'
 import { weightsKey } from './costs/sample.ts'
-import { Ends, type EndsSource } from './ends.ts'
+import { Ends, type EndsSource, insert } from './ends.ts'
 import {
   type Field,
   type Machine,
@@ -65,7 +65,8 @@ export class Survey implements Snapshot {
   readonly #tastes: Tastes
   readonly #machines = new WeakMap<EndpointView, MachineKept>()
   readonly #fields = new Map<string, Field>()
-  readonly #mayBegin = new Map<string, boolean>()
+  /** Seats that somebody could take now, in the plan, by model. */
+  readonly #openSeats = new Map<string, number>()
   readonly #agedFills = { left: 0 }
   #number = 0
 
@@ -86,7 +87,7 @@ export class Survey implements Snapshot {
     this.#number++
     this.#agedFills.left = agedFillsMax
     if (this.#fields.size > 0) this.#fields.clear()
-    if (this.#mayBegin.size > 0) this.#mayBegin.clear()
+    if (this.#openSeats.size > 0) this.#openSeats.clear()
     return this
   }
 
@@ -108,19 +109,24 @@ export class Survey implements Snapshot {
   }
 
   mayBegin(model: string): boolean {
-    let may = this.#mayBegin.get(model)
-    if (may === undefined) {
-      may = false
+    return this.#openSeatsOf(model) > 0
+  }
+
+  seatTaken(model: string): void {
+    this.#openSeats.set(model, this.#openSeatsOf(model) - 1)
+  }
+
+  #openSeatsOf(model: string): number {
+    let seats = this.#openSeats.get(model)
+    if (seats === undefined) {
+      seats = 0
       for (const endpoint of this.#doors.endpoints()) {
         const served = endpoint.model(model)
-        if (served && (served.seatFree || served.seatToTry)) {
-          may = true
-          break
-        }
+        if (served) seats += freeSeatsOf(served) || (served.seatToTry ? 1 : 0)
       }
-      this.#mayBegin.set(model, may)
+      this.#openSeats.set(model, seats)
     }
-    return may
+    return seats
   }
 
   holdsSeatFor(model: string): boolean {
@@ -192,6 +198,10 @@ export class Survey implements Snapshot {
     if (machine.number !== this.#number) machine.look(this.#number, this.nowMs)
     return machine
   }
+}
+
+function freeSeatsOf(model: ModelView): number {
+  return model.seatFree ? Math.max(1, model.seatsLimit - model.seatsUsed) : 0
 }
 
 /** How many a decision may still work out anew. */
@@ -321,13 +331,12 @@ class PlaceKept implements Place, EndsSource {
       this.held = false
       return
     }
-    const isFree = model.seatFree
     this.#nowMs = nowMs
     this.#name = need.model
     this.#used = model.seatsUsed
     this.ends.forget()
-    this.free = isFree ? Math.max(1, model.seatsLimit - this.#used) : 0
-    this.tryable = !isFree && model.seatToTry
+    this.free = freeSeatsOf(model)
+    this.tryable = this.free === 0 && model.seatToTry
     this.held = model.heldBack
     const version = costs.versionOf(machine.name, weights)
     if (version !== this.#ratesVersion) {
@@ -367,12 +376,12 @@ class PlaceKept implements Place, EndsSource {
     for (const run of runs) {
       if (run.served.weights !== weights) continue
       look(run, runs.length, this.#nowMs)
-      seconds.push(run.secondsLeft)
+      insert(seconds, run.secondsLeft)
     }
     // Seats that are taken without a run that we know of: a usual request each.
     if (seconds.length < this.#used) {
       const usualS = secondsOf(costs.usualOf(this.#name), rates, Math.max(1, runs.length))
-      while (seconds.length < this.#used) seconds.push(usualS)
+      while (seconds.length < this.#used) insert(seconds, usualS)
     }
     ends.fill(seconds)
   }

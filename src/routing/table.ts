@@ -11,6 +11,8 @@ export const termNames = [
 ] as const
 export type TermName = (typeof termNames)[number]
 export const termCount = termNames.length
+/** Places that a table keeps, for those who ask why. */
+export const tablePlacesMax = 64
 
 /**
  * What one decision was made of: kept as numbers in one block, since there is one of these for every request, and put

@@ -11,10 +11,19 @@ const slackMs = 5_000
 const slackServices = 3
 /** Interactive, normal, batch. */
 const levelCount = 3
+/** What the wait of each class is divided by. */
+const sizeOf = Array.from({ length: classCount }, (_, at) => waitOfDoubling ** at)
 const levelOfBatch = 2
 
+export interface Keyed {
+  readonly key: string
+}
+
+/** Keys of those whom a walk passes over. */
+export type Passed = ReadonlySet<string>
+
 /** Somebody in a tenant's line, with its place there. */
-export interface Node<W> {
+export interface Node<W extends Keyed> {
   readonly waiter: W
   readonly sinceMs: number
   readonly deadlineMs: number | undefined
@@ -31,7 +40,7 @@ export interface Node<W> {
 }
 
 /** First come, first served, with leaving at any place. */
-class Row<W> {
+class Row<W extends Keyed> {
   first: Node<W> | undefined
   #last: Node<W> | undefined
   /** Where the walk stands in it. */
@@ -59,13 +68,14 @@ class Row<W> {
     node.after = undefined
   }
 
-  /** The first one that this walk has not offered yet. */
-  next(walk: number): Node<W> | undefined {
+  /** The first one that this walk has not offered yet, and does not pass over. */
+  next(walk: number, passed: Passed): Node<W> | undefined {
     if (this.walk !== walk) {
       this.walk = walk
       this.cursor = this.first
     }
-    while (this.cursor && this.cursor.walk === walk) this.cursor = this.cursor.after
+    while (this.cursor && (this.cursor.walk === walk || passed.has(this.cursor.waiter.key)))
+      this.cursor = this.cursor.after
     return this.cursor
   }
 }
@@ -76,9 +86,11 @@ class Row<W> {
  * and within one of these arrival counts, so that nothing has to be sorted. Batch work goes by arrival alone: nobody
  * waits for one piece of it, and of the parts of one run, whose answers are let out in order, the oldest holds up all.
  */
-export class TenantLine<W> {
+export class TenantLine<W extends Keyed> {
   readonly tenant: string
-  readonly #rows: (Row<W> | undefined)[] = []
+  /** By level, then by class. */
+  readonly #rows: (Row<W> | undefined)[] = Array.from({ length: levelCount * classCount })
+  readonly #sizes = [0, 0, 0]
   /** With deadlines, soonest first, for each level. */
   readonly #deadlines: Node<W>[][] = [[], [], []]
   size = 0
@@ -93,6 +105,7 @@ export class TenantLine<W> {
 
   add(node: Node<W>): void {
     this.size++
+    this.#sizes[node.level]!++
     this.#rowOf(node).add(node)
     if (node.deadlineMs === undefined) return
     const list = this.#deadlines[node.level]!
@@ -103,6 +116,7 @@ export class TenantLine<W> {
 
   remove(node: Node<W>): void {
     this.size--
+    this.#sizes[node.level]!--
     this.#rowOf(node).remove(node)
     if (node.deadlineMs === undefined) return
     const list = this.#deadlines[node.level]!
@@ -110,43 +124,52 @@ export class TenantLine<W> {
   }
 
   /** Finds the oldest one that this walk has not offered yet. */
-  findOldest(walk: number): void {
+  findOldest(walk: number, passed: Passed): void {
     this.oldest = Number.POSITIVE_INFINITY
     for (const row of this.#rows) {
-      const node = row?.next(walk)
+      const node = row?.next(walk, passed)
       if (node && node.arrival < this.oldest) this.oldest = node.arrival
     }
   }
 
   /** Who is next, of those that this walk has not offered yet; `shortFirst` false: by arrival alone. */
-  next(walk: number, nowMs: number, shortFirst: boolean): Node<W> | undefined {
+  next(walk: number, nowMs: number, shortFirst: boolean, passed: Passed): Node<W> | undefined {
     for (let level = 0; level < levelCount; level++) {
-      const found = this.#dueAt(level, walk, nowMs) ?? this.#nextAt(level, walk, nowMs, shortFirst)
+      if (this.#sizes[level] === 0) continue
+      const found =
+        this.#dueAt(level, walk, nowMs, passed) ??
+        this.#nextAt(level, walk, nowMs, shortFirst, passed)
       if (found) return found
     }
     return undefined
   }
 
-  #dueAt(level: number, walk: number, nowMs: number): Node<W> | undefined {
+  #dueAt(level: number, walk: number, nowMs: number, passed: Passed): Node<W> | undefined {
     for (const node of this.#deadlines[level]!) {
-      if (node.walk === walk) continue
+      if (node.walk === walk || passed.has(node.waiter.key)) continue
       const slack = node.deadlineMs! - nowMs - node.serviceMs
       return slack < Math.max(slackMs, slackServices * node.serviceMs) ? node : undefined
     }
     return undefined
   }
 
-  #nextAt(level: number, walk: number, nowMs: number, shortFirst: boolean): Node<W> | undefined {
+  #nextAt(
+    level: number,
+    walk: number,
+    nowMs: number,
+    shortFirst: boolean,
+    passed: Passed,
+  ): Node<W> | undefined {
     let best: Node<W> | undefined
     let bestRank = Number.NEGATIVE_INFINITY
     const bySize = shortFirst && level !== levelOfBatch
     const from = level * classCount
     for (let at = from; at < from + classCount; at++) {
-      const node = this.#rows[at]?.next(walk)
+      const node = this.#rows[at]?.next(walk, passed)
       if (!node) continue
       const waited = nowMs - node.sinceMs + waitedLeastMs
       // The same size for all of a class, or arrival would not count within it.
-      const rank = bySize ? waited / waitOfDoubling ** (at - from) : -node.arrival
+      const rank = bySize ? waited / sizeOf[at - from]! : -node.arrival
       if (rank > bestRank || (rank === bestRank && node.arrival < best!.arrival)) {
         best = node
         bestRank = rank

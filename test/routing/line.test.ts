@@ -150,6 +150,27 @@ describe('the line', () => {
     expect([line.countOfTenant('x'), line.countOfTenant('w')]).toEqual([1, 0])
   })
 
+  it('passes over whom nothing is free for, and counts no turn against their tenant', () => {
+    const line = lineOf('x1n x2n y1n', false)
+    const [first] = line.inOrder(0)
+    line.rekey(first!, () => Object.assign(first!, { key: 'k' }))
+    expect([...line.oneOfEach()].map(({ name }) => name)).toEqual(['x2n', 'x1n'])
+    const names = (...passed: string[]) =>
+      [...line.inOrder(70_000, new Set(passed))].map(({ name }) => name).join(' ')
+    expect(names()).toBe('x1n y1n x2n')
+    expect(names('k')).toBe('x2n y1n')
+    expect(names('m')).toBe('x1n')
+    // Where the overdue come first as well.
+    for (let each = 0; each < 9; each++) {
+      const waiter = { ...same, name: `z${each}`, tenant: 'z', priority: 'normal' } as const
+      line.join(waiter)
+      line.served(waiter)
+    }
+    expect(names('k')).toBe('x2n y1n')
+    line.leave(first!)
+    expect([...line.oneOfEach()].map(({ name }) => name)).toEqual(['x2n'])
+  })
+
   const steps = fc.array(
     fc.oneof(
       {

@@ -140,4 +140,11 @@ export class Scene {
   }
 }
 
-const size = { model: 'm:latest', op: 'chat', tenant: 't', textBytes: 400, outTokensMax: undefined }
+/** Of what guests ask. */
+export const size = {
+  model: 'm:latest',
+  op: 'chat',
+  tenant: 't',
+  textBytes: 400,
+  outTokensMax: undefined,
+}
