@@ -1,6 +1,5 @@
 import type { Dice } from '../../../src/core/dice.ts'
 import type { EndpointView, ModelView } from '../../../src/core/endpoint-view.ts'
-import type { BreakerSettings } from '../../../src/core/settings.ts'
 import {
   admits,
   type Breaker,
@@ -8,18 +7,14 @@ import {
   breakerEntered,
   freshBreaker,
 } from '../../../src/pool/breaker.ts'
+import { freshHealth, type Health, healthAfter } from '../../../src/pool/health.ts'
 import { Memory, type Occupant } from '../../../src/pool/memory.ts'
 import { Seats } from '../../../src/pool/seats.ts'
+import { Returning, wholeServer } from '../../../src/pool/slow-start.ts'
 import type { Machine } from '../engine/machine.ts'
 import type { Switch } from '../engine/world.ts'
+import { usual } from './usual.ts'
 
-/** As they are without a configuration. */
-const breakerSettings: BreakerSettings = {
-  ...{ failuresInRow: 5, failureShare: 0.5, windowSize: 20 },
-  ...{ restMs: 10_000, restMsMax: 300_000, slowStartMs: undefined },
-}
-/** A prober's beat, and how many looks in vain make a server away. */
-const fall = 2
 const bytesPerSecond = 1e9
 
 /** A virtual machine seen through the window that routing has: seats and breaker are those of the product. */
@@ -31,7 +26,6 @@ export class VirtualEndpoint implements EndpointView {
   readonly contextDefault = 131_072
   readonly room = Number.POSITIVE_INFINITY
   readonly machine: Machine
-  ready = true
   inFlight = 0
   awaySinceMs = Number.NaN
   /** Models that have to leave the memory: nobody new is sent there for them. */
@@ -40,8 +34,9 @@ export class VirtualEndpoint implements EndpointView {
   readonly arrivedMs = new Map<string, number>()
   readonly #models = new Map<string, VirtualModel>()
   readonly #view: Switch
+  readonly #returning = new Returning()
   #breaker: Breaker = freshBreaker
-  #failedProbes = 0
+  #health: Health = { ...freshHealth, state: 'ready' }
   readonly #wereThere = new Set<string>()
   /** What fits there, learned by looking as `pool/endpoint` does. */
   readonly memory: Memory
@@ -68,6 +63,20 @@ export class VirtualEndpoint implements EndpointView {
     return admits(this.#breaker, this.#view.nowMs)
   }
 
+  get ready(): boolean {
+    return this.#health.state === 'ready'
+  }
+
+  /** It came back a moment ago and has enough for now. */
+  get heldBack(): boolean {
+    const { slowStartMs } = usual.breaker
+    if (this.#returning.nobody || slowStartMs === undefined) return false
+    let seats = 0
+    for (const { seatsLimit } of this.#models.values()) seats = Math.max(seats, seatsLimit)
+    const { nowMs } = this.#view
+    return this.#returning.enough(wholeServer, this.inFlight, seats, nowMs, slowStartMs)
+  }
+
   model(canonical: string): VirtualModel | undefined {
     return this.#models.get(canonical)
   }
@@ -79,9 +88,11 @@ export class VirtualEndpoint implements EndpointView {
 
   left(verdict: 'good' | 'bad' | 'nothing', dice: Dice): void {
     this.inFlight--
-    this.#breaker = breakerAfter(
-      ...[this.#breaker, verdict, this.#view.nowMs, breakerSettings, dice],
-    )
+    const { nowMs } = this.#view
+    const before = this.#breaker.state
+    this.#breaker = breakerAfter(this.#breaker, verdict, nowMs, usual.breaker, dice)
+    const { state } = this.#breaker
+    if (state !== before && state === 'admitting') this.#returning.begin(wholeServer, nowMs)
   }
 
   /** Models that have left the memory since it was asked the last time. */
@@ -113,10 +124,12 @@ export class VirtualEndpoint implements EndpointView {
   /** Gives true when it was ready and is no longer, or the other way round. */
   probe(): boolean {
     const answers = this.machine.isAlive && !this.machine.isFrozen
-    this.#failedProbes = answers ? 0 : this.#failedProbes + 1
+    const { nowMs } = this.#view
     const before = this.ready
-    this.ready = this.#failedProbes < fall
-    if (before && !this.ready) this.awaySinceMs = this.#view.nowMs
+    const look = answers ? ({ ok: true } as const) : ({ ok: false, reason: 'no answer' } as const)
+    this.#health = healthAfter(this.#health, look, nowMs, usual.probes)
+    if (before && !this.ready) this.awaySinceMs = nowMs
+    if (!before && this.ready) this.#returning.begin(wholeServer, nowMs)
     this.learnMemory()
     return before !== this.ready
   }
@@ -138,7 +151,6 @@ export class VirtualModel implements ModelView {
   readonly capabilities = undefined
   readonly contextLoaded = undefined
   readonly sizeBytes: number
-  readonly heldBack = false
   readonly seats: Seats
   readonly #endpoint: VirtualEndpoint
   readonly #view: Switch
@@ -168,6 +180,9 @@ export class VirtualModel implements ModelView {
   }
   get admitting(): boolean {
     return this.#endpoint.admitting
+  }
+  get heldBack(): boolean {
+    return this.#endpoint.heldBack
   }
   get parting(): boolean {
     return this.#endpoint.parting.has(this.digest)

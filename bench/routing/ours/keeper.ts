@@ -13,12 +13,6 @@ const drainedEveryMs = 50
 /** Nobody waits longer for a model to leave; then the server is left to see to it. */
 const goneMsMax = 10_000
 
-/** As they are without a configuration. */
-export const residencySettings: ResidencySettings = {
-  ...{ on: true, pins: {}, only: {}, replicas: {}, swapShare: 0.05, swapsAdapt: true },
-  ...{ evictionWeight: 1, minResidencyMs: 30_000, keepAlive: false },
-}
-
 interface Doors {
   readonly view: Switch
   readonly endpoints: readonly VirtualEndpoint[]

@@ -8,23 +8,23 @@ import type { Visit } from '../engine/visit.ts'
 import type { Fault, Policy, PolicyMaker, Switch } from '../engine/world.ts'
 import type { Stage } from '../scenarios/stage.ts'
 import { VirtualEndpoint } from './endpoint.ts'
-import { residencySettings, VirtualKeeper } from './keeper.ts'
+import { VirtualKeeper } from './keeper.ts'
 import type { Manner } from './manners.ts'
 import { type Start, Stay } from './stay.ts'
+import { usual } from './usual.ts'
 import { type Waiter, waiterOf } from './waiter.ts'
 
-/** The queue's bounds as they are without a configuration. */
-const waitingMax = 1_000
+const { waitingMax, waitMsMax } = usual.queue
+/** As `proxy/queue` has it where nothing is said of tenants. */
 const waitingMaxOfTenant = 0.8 * waitingMax
-const waitMsMax = 600_000
 /** The queue's tick. */
 const tickMs = 1_000
-/** The prober's beat. */
-const beatMs = 2_000
+/** The prober's. */
+const beatMs = usual.probes.intervalMs
 /** A silent server's answers go on elsewhere after this. */
 const silenceMs = 30_000
 /** Tries of one request after which its client hears the error. */
-const triesMax = 4
+const triesMax = 1 + usual.retries.furtherAttemptsMax
 
 /** The real modules of src/routing in front of virtual machines. */
 export function oursIn(stage: Stage, manner: Manner): PolicyMaker {
@@ -59,7 +59,7 @@ class Ours implements Policy {
     this.#affinity = affinity
     const keepsCaches = affinity !== undefined && manner.cachesKept
     this.#keeper = new VirtualKeeper(
-      { ...residencySettings, ...manner.residency },
+      { ...usual.residency, ...manner.residency },
       {
         ...{ view, endpoints: this.#endpoints, dispatcher: () => this.#dispatcher },
         waiters: () => this.#waiters(),
