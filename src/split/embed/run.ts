@@ -11,9 +11,10 @@ import type { ServedModel } from '../../pool/served-model.ts'
 import { barOf } from '../../routing/filters.ts'
 import type { Need } from '../../routing/need.ts'
 import type { Speeds } from '../speeds.ts'
-import { type BatchResult, BatchRun, type BatchTally } from './batch-run.ts'
+import { BatchRun, type BatchTally } from './batch-run.ts'
 import { EmbedClasses, type Subject } from './classes.ts'
 import { allSurelyFit } from './fits.ts'
+import type { BatchResult } from './harvest.ts'
 import type { EmbedPath } from './join.ts'
 import {
   type Batch,
