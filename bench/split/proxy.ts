@@ -37,9 +37,12 @@ export async function startProxy(machines: readonly Machine[]): Promise<RunningP
     }),
   )
   const ready = await child.line('ready ', startMs)
-  const caller = stack.use(new Caller(Number(ready.slice(ready.lastIndexOf(':') + 1))))
-  await allSeen(caller, machines.length, child)
+  const port = Number(ready.slice(ready.lastIndexOf(':') + 1))
+  // On connections of its own: nobody who wants answers asks for the status of the fleet.
+  using watcher = new Caller(port)
+  await allSeen(watcher, machines.length, child)
   await sleep(settlingMs)
+  const caller = stack.use(new Caller(port))
   const kept = stack.move()
   return { pid: child.pid, caller, [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose]() }
 }

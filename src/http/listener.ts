@@ -1,11 +1,10 @@
 import type { IncomingMessage, Server as NodeServer, ServerResponse } from 'node:http'
 import { Server as NetServer, type Socket } from 'node:net'
-import { findRoute } from '../dialects/routes.ts'
 import type { HttpDoors } from './doors.ts'
 import { FrontDoor } from './front.ts'
 import { lateApp } from './late-app.ts'
 import { NetDoor } from './net-door/net-door.ts'
-import type { RequestHead } from './net-door/request-head.ts'
+import { isUsual } from './net-door/usual.ts'
 import { NodeArrived } from './node-door/arrived.ts'
 import { NodeClient } from './node-door/client.ts'
 import { LastWords } from './node-door/last-words.ts'
@@ -123,7 +122,7 @@ export async function listen(doors: HttpDoors, inherited?: { fd: number }): Prom
     },
     {
       clock: doors.clock,
-      wants: (head) => isHot(head, doors.settings.limits.bodyInMemoryBytesMax),
+      wants: (head) => isUsual(head, doors.settings.limits.bodyInMemoryBytesMax),
       serve: (turn) => front.handle(turn, turn),
       handOver(socket, bytes) {
         socket.pause()
@@ -206,14 +205,6 @@ function inviteBody(response: ServerResponse, last: LastWords): void {
   response.once('socket', () => {
     if (!response.headersSent) response.writeContinue()
   })
-}
-
-/** What comes all the time: inference, its body in memory. */
-function isHot({ method, target, bodyBytes }: RequestHead, bodyBytesMax: number): boolean {
-  if (method !== 'POST' || bodyBytes === 0 || bodyBytes > bodyBytesMax) return false
-  const mark = target.indexOf('?')
-  const found = findRoute(method, mark < 0 ? target : target.slice(0, mark))
-  return found.kind === 'route' && found.route.inference && found.route.body === 'json'
 }
 
 /** First segments of paths that Fastify serves; behind /api, second ones. */

@@ -43,6 +43,36 @@ describe.each(doors)('through $door', ({ more }) => {
     talk.socket.destroy()
   })
 
+  it('lists may be asked for in between', async () => {
+    await using fleet = await warmFleet({ simulators: [{}], config: blind })
+    const talk = talkTo(fleet.app.port)
+    const list = (target: string, ...fields: string[]) =>
+      `${[`GET ${target} HTTP/1.1`, 'Host: 127.0.0.1', ...more, ...fields].join('\r\n')}\r\n\r\n`
+    const sent = [
+      list('/api/tags'),
+      ask(more, chat('hello')),
+      list('/v1/models?of=all'),
+      list('/api/ps') + list('/queue-status') + ask(more, chat('and again')),
+      list('/api/version', 'Connection: close'),
+    ]
+    for (const [at, text] of sent.entries()) {
+      talk.send(text)
+      await answered(talk, at < 3 ? at + 1 : at + 3)
+    }
+    await until(() => talk.closed)
+    const heard = talk.heard()
+    expect(heard.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200, 200, 200])
+    for (const { headers, body } of heard)
+      if (headers.has('content-length'))
+        expect(Number(headers.get('content-length'))).toBe(body.length)
+    const names = (at: number, list: 'models' | 'data') =>
+      (JSON.parse(heard[at]!.body) as Record<string, unknown[]>)[list]!.length
+    expect(names(0, 'models')).toBeGreaterThan(0)
+    expect(names(2, 'data')).toBe(names(0, 'models'))
+    expect(names(3, 'models')).toBe(1)
+    expect(JSON.parse(heard[6]!.body)).toHaveProperty('version')
+  })
+
   it('a request may come in any pieces', async () => {
     await using fleet = await warmFleet({ simulators: [{}], config: blind })
     const text = ask(more, chat('piece by piece'))

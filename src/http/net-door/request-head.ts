@@ -8,7 +8,7 @@ export interface RequestHead {
   readonly rawHeaders: readonly string[]
   /** By lower-case name; no name came twice. */
   readonly headers: Readonly<Record<string, string>>
-  /** What Content-Length says. */
+  /** What Content-Length says; 0 for a GET that says nothing. */
   readonly bodyBytes: number
   /** The client said that this is its last request on the connection. */
   readonly lastOne: boolean
@@ -40,7 +40,7 @@ const notSimple: ReadonlySet<string> = new Set([
 
 /**
  * Reads a request's head if it is one that no two readers of RFC 9112 can understand differently: whole, CRLF and
- * nothing else, one Host, one plain Content-Length, no name twice. Undefined is no judgement: what is not plain is for
+ * nothing else, one Host, one plain Content-Length (a GET may be without), no name twice. Undefined is no judgement: what is not plain is for
  * somebody who knows all of HTTP.
  */
 export function readRequestHead(bytes: Buffer): RequestHead | undefined {
@@ -71,7 +71,9 @@ export function readRequestHead(bytes: Buffer): RequestHead | undefined {
   }
 
   const { host, connection, 'content-length': length } = headers
-  if (host === undefined || length === undefined || !/^\d{1,15}$/.test(length)) return undefined
+  if (host === undefined) return undefined
+  // RFC 9112 6.3: without a length there is no body. Of what usually has one, somebody else may say so.
+  if (length === undefined ? first[1] !== 'GET' : !/^\d{1,15}$/.test(length)) return undefined
   const said = connection?.toLowerCase()
   if (said !== undefined && said !== 'keep-alive' && said !== 'close') return undefined
   return {
@@ -79,7 +81,7 @@ export function readRequestHead(bytes: Buffer): RequestHead | undefined {
     target: first[2]!,
     rawHeaders,
     headers,
-    bodyBytes: Number(length),
+    bodyBytes: Number(length ?? 0),
     lastOne: said === 'close',
     bytes: end + 4,
   }

@@ -99,6 +99,7 @@ export class Turn implements Arrived, ArrivingBody, ClientSide {
   each(act: (chunk: Buffer) => Promise<void> | undefined): Promise<void> | undefined {
     const held = this.#held
     this.#held = undefined
+    if (this.#missing === 0 && held === undefined) return undefined
     if (held?.length === 1 && this.#missing === 0) return act(held[0]!)
     if (this.#left) return Promise.reject(new ClientGone('the client left while sending'))
     return new Promise((resolve, reject) => {

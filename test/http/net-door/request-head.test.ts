@@ -34,6 +34,12 @@ describe('a plain head', () => {
     )
   })
 
+  it('of a GET needs no length', () => {
+    expect(read(['GET /api/tags HTTP/1.1', 'Host: a'])).toMatchObject({ bodyBytes: 0 })
+    expect(read(['GET /api/tags HTTP/1.1', 'Host: a', 'Content-Length: x'])).toBeUndefined()
+    expect(read(['DELETE /api/tags HTTP/1.1', 'Host: a'])).toBeUndefined()
+  })
+
   it('says when it is the last', () => {
     expect(read([...plain, 'Connection: Close'])?.lastOne).toBe(true)
   })
@@ -129,7 +135,7 @@ describe('beside the reader of Node', () => {
     .map(([method, target, version, more]) => [
       `${method} ${target} ${version}`,
       'Host: a',
-      'Content-Length: 2',
+      ...(method === 'GET' ? [] : ['Content-Length: 2']),
       ...more,
     ])
   /** One byte of it replaced, or one put in. */
