@@ -33,16 +33,18 @@ export interface EmbedPlan {
   readonly evenItemsMax: number
   /** What a text takes at the fastest. */
   readonly itemMs: number
+  /** Machines take turns until they are told apart, and a process is at its pace after a thousand requests or so. */
+  readonly singlesBefore: number
 }
 
 /** Twelve times between the fastest and the slowest. */
 const speeds = { twelve: 12, six: 6, three: 3, one: 1 }
 const probingMsMax = 20_000
-/** Some twenty for each machine, which take their turns until they are told apart. */
-const singlesBefore = 80
-/** Batches up to this are over in a moment, and a moment is easily disturbed: they are sent more often. */
-const fewItemsMax = 64
-const fewItemsFactor = 5
+/** Small batches are over in a moment, and a moment is easily disturbed: they are sent more often. */
+const itemsOfRound = 320
+const timesARoundMax = 25
+/** Of which a machine's own time for one text is the median. */
+const singlesAlone = 40
 
 export async function measureEmbedding(
   plan: EmbedPlan,
@@ -51,6 +53,9 @@ export async function measureEmbedding(
 ): Promise<EmbedRow[]> {
   await using fleet = await Fleet.start(machinesOf(plan.itemMs))
   const { machines } = fleet
+  await using proxy = await startProxy(machines)
+  say(`embedding: ${await warmUp(proxy, machines, plan.singlesBefore)}`)
+  // Behind that: the machines' own processes are at their pace then as well.
   const alone = await Promise.all(machines.map(measuredAlone))
   const names = machines.map(({ spec }) => spec.name)
   say(
@@ -58,8 +63,6 @@ export async function measureEmbedding(
       .map(({ loadMs, partMs }, at) => `${names[at]} ${loadMs.toFixed(2)} + ${partMs.toFixed(2)}`)
       .join(', ')}`,
   )
-  await using proxy = await startProxy(machines)
-  say(`embedding: ${await warmUp(proxy, machines)}`)
   const itemMs = alone.map(({ partMs }) => partMs)
   const fastest = machines[itemMs.indexOf(Math.min(...itemMs))]!
 
@@ -70,7 +73,8 @@ export async function measureEmbedding(
       ...{ ours: [] as EmbedSample[], wholeMs: [] as number[], evenMs: [] as number[] },
     }
     process.stderr.write(`embedding ${items}\n`)
-    const rounds = items <= fewItemsMax ? plan.rounds * fewItemsFactor : plan.rounds
+    const times = Math.max(1, Math.min(timesARoundMax, Math.floor(itemsOfRound / items)))
+    const rounds = plan.rounds * times
     for (let round = 0; round < rounds; round++) {
       const isLong = items > plan.manyRoundsItemsMax && round > 0
       const ways = [
@@ -112,13 +116,16 @@ async function measuredAlone(machine: Machine): Promise<Capacity> {
     took.push(itemMsIn(await machine.served('/api/embed')) ?? Number.NaN)
   }
   const single: number[] = []
-  for (let round = 0; round < 20; round++) {
+  for (let round = 0; round < singlesAlone; round++) {
+    // In the rhythm of the rounds: what nobody has asked for a while is slower to answer.
+    await machine.forget()
     const startedAt = performance.now()
     await machine.caller.post('/api/embed', batch(round, 1, 'single'))
     single.push(performance.now() - startedAt)
   }
   const partMs = median(took)
-  return { partMs, loadMs: Math.max(0, Math.min(...single) - partMs), diesAtMs: undefined }
+  // Medians of both, since the timers behind them are late by chance.
+  return { partMs, loadMs: Math.max(0, median(single) - partMs), diesAtMs: undefined }
 }
 
 /** What a text took in these requests, a machine doing one at a time; undefined when they were too few to tell. */
@@ -134,7 +141,11 @@ function itemMsIn(served: readonly Served[]): number | undefined {
 }
 
 /** A batch goes out whole until the proxy knows who gives the same numbers; it finds out behind the first ones. */
-async function warmUp(proxy: RunningProxy, machines: readonly Machine[]): Promise<string> {
+async function warmUp(
+  proxy: RunningProxy,
+  machines: readonly Machine[],
+  singlesBefore: number,
+): Promise<string> {
   const until = performance.now() + probingMsMax
   let tries = 0
   while (performance.now() < until) {

@@ -213,8 +213,6 @@ export class Answer implements Receiver {
     const rest = cutter.end()
     const last = cutter.lastFrames
     if (this.#head.framing === 'json') {
-      // A batch of embeddings is no place to look for durations: parsing it would hold up every stream.
-      if (last.length < figuresBytesMax) this.#exchange.figures = figuresOf(last)
       if (isCutShort(this.#exchange.asked.ask, this.#head.rawHeaders, last))
         return {
           kind: 'brokeOff',
@@ -223,6 +221,9 @@ export class Answer implements Receiver {
           text: 'its answer was cut short',
         }
       this.#delivery.endWhole(this.#head, rest)
+      // The client has it: now there is time to look what it cost. A batch of embeddings is no place to look for
+      // durations: parsing it would hold up every stream.
+      if (last.length < figuresBytesMax) this.#exchange.figures = figuresOf(last)
       return { kind: 'answered', status: this.#head.status }
     }
     const end = endOf(this.#style.family, this.#exchange.asked.ask.op, last)
