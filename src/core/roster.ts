@@ -16,6 +16,11 @@ export class Roster<T extends Rostered> implements Iterable<T> {
     return this.#all.length
   }
 
+  /** Whoever it is; undefined: nobody is here. */
+  get anyone(): T | undefined {
+    return this.#all[0]
+  }
+
   add(one: T): void {
     if (one.place >= 0) return
     one.place = this.#all.push(one) - 1

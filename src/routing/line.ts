@@ -1,3 +1,4 @@
+import { Roster } from '../core/roster.ts'
 import { Shares } from './shares.ts'
 import { type Node, type Passed, TenantLine } from './tenant-line.ts'
 
@@ -67,8 +68,8 @@ export class Line<W extends Waiter> {
   readonly #offered = new Map<string, number>()
   readonly #counts: Record<Priority, number> = { interactive: 0, normal: 0, batch: 0 }
   readonly #models = new Map<string, Crowd>()
-  /** Who waits, by key; the first of them stands for all. */
-  readonly #kinds = new Map<string, Set<W>>()
+  /** Who waits, by key; any of them stands for all. */
+  readonly #kinds = new Map<string, Roster<Node<W>>>()
   readonly #tenants = new Map<string, number>()
   readonly shares: Shares
   #arrived = 0
@@ -102,11 +103,7 @@ export class Line<W extends Waiter> {
 
   /** One of those who wait with each key. */
   *oneOfEach(): Generator<W, void> {
-    for (const kind of this.#kinds.values())
-      for (const waiter of kind) {
-        yield waiter
-        break
-      }
+    for (const { anyone } of this.#kinds.values()) if (anyone) yield anyone.waiter
   }
 
   /** Names of the models that somebody waits for. */
@@ -142,21 +139,23 @@ export class Line<W extends Waiter> {
       arrival: this.#arrived++,
       level: levels[waiter.priority],
       walk: 0,
+      place: -1,
       before: undefined,
       after: undefined,
     }
     this.#nodes.set(waiter, node)
     this.#byAge[node.level]!.add(node)
     this.#countIn(waiter)
+    this.#intoKind(node)
     this.#putIn(node)
   }
 
   /** What it waits for has changed: `change` writes the new key into it. */
   rekey(waiter: W, change: () => void): void {
-    const isHere = this.#nodes.has(waiter)
-    if (isHere) this.#outOfKind(waiter)
+    const node = this.#nodes.get(waiter)
+    if (node) this.#outOfKind(node)
     change()
-    if (isHere) this.#intoKind(waiter)
+    if (node) this.#intoKind(node)
   }
 
   /** It was given a seat. */
@@ -172,6 +171,7 @@ export class Line<W extends Waiter> {
     this.#nodes.delete(waiter)
     this.#byAge[node.level]!.delete(node)
     this.#takeOut(node)
+    this.#outOfKind(node)
     this.#countOut(waiter)
     return true
   }
@@ -297,7 +297,6 @@ export class Line<W extends Waiter> {
 
   #countIn(waiter: W): void {
     this.#counts[waiter.priority]++
-    this.#intoKind(waiter)
     add(this.#tenants, waiter.tenant)
     const crowd = this.#models.get(waiter.model)
     if (crowd) {
@@ -306,21 +305,25 @@ export class Line<W extends Waiter> {
     } else this.#models.set(waiter.model, { count: 1, sinceMs: waiter.sinceMs })
   }
 
-  #intoKind(waiter: W): void {
-    const kind = this.#kinds.get(waiter.key)
-    if (kind) kind.add(waiter)
-    else this.#kinds.set(waiter.key, new Set([waiter]))
+  #intoKind(node: Node<W>): void {
+    const { key } = node.waiter
+    let kind = this.#kinds.get(key)
+    if (!kind) {
+      kind = new Roster()
+      this.#kinds.set(key, kind)
+    }
+    kind.add(node)
   }
 
-  #outOfKind(waiter: W): void {
-    const kind = this.#kinds.get(waiter.key)
-    kind?.delete(waiter)
-    if (kind?.size === 0) this.#kinds.delete(waiter.key)
+  #outOfKind(node: Node<W>): void {
+    const { key } = node.waiter
+    const kind = this.#kinds.get(key)
+    kind?.delete(node)
+    if (kind?.size === 0) this.#kinds.delete(key)
   }
 
   #countOut(waiter: W): void {
     this.#counts[waiter.priority]--
-    this.#outOfKind(waiter)
     drop(this.#tenants, waiter.tenant)
     const crowd = this.#models.get(waiter.model)!
     crowd.count--

@@ -35,6 +35,8 @@ export interface Node<W extends Keyed> {
   readonly level: number
   /** The walk in which it was offered last. */
   walk: number
+  /** Among those with its key. */
+  place: number
   before: Node<W> | undefined
   after: Node<W> | undefined
 }

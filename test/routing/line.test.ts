@@ -154,7 +154,8 @@ describe('the line', () => {
     const line = lineOf('x1n x2n y1n', false)
     const [first] = line.inOrder(0)
     line.rekey(first!, () => Object.assign(first!, { key: 'k' }))
-    expect([...line.oneOfEach()].map(({ name }) => name)).toEqual(['x2n', 'x1n'])
+    const kinds = () => [...line.oneOfEach()].map(({ key }) => key)
+    expect([kinds(), line.keys]).toEqual([['m', 'k'], 2])
     const names = (...passed: string[]) =>
       [...line.inOrder(70_000, new Set(passed))].map(({ name }) => name).join(' ')
     expect(names()).toBe('x1n y1n x2n')
@@ -168,7 +169,7 @@ describe('the line', () => {
     }
     expect(names('k')).toBe('x2n y1n')
     line.leave(first!)
-    expect([...line.oneOfEach()].map(({ name }) => name)).toEqual(['x2n'])
+    expect([kinds(), line.keys]).toEqual([['m'], 1])
   })
 
   const steps = fc.array(
