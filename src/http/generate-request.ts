@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { didYouMean } from '../core/did-you-mean.ts'
+import { complaintsOf, meantBy, shortened } from '../core/complaints.ts'
 import { durationMs } from '../core/duration.ts'
 import { Failure } from '../core/failure.ts'
 import { readModelName } from '../core/model-name.ts'
@@ -83,7 +83,7 @@ export function readGenerate(
   )
   const checked = schema.safeParse(given)
   const there = inputs.filter((key) => given[key] !== undefined)
-  const faults = (checked.error?.issues ?? []).map(sayIssue)
+  const faults = complaintsOf((checked.error?.issues ?? []).flatMap(oneByOne), sayIssue)
   if (there.length === 0) faults.push('one of "prompt", "commands" and "input" is needed')
   if (there.length > 1)
     faults.push(`only one of ${there.map((key) => `"${key}"`).join(' and ')} can be given`)
@@ -142,15 +142,19 @@ export function withInstruction(instruction: string, text: string): string {
 const hasNoModel = ({ model }: Readonly<Record<string, unknown>>) =>
   model === undefined || (typeof model === 'string' && model.trim() === '')
 
-function sayIssue(issue: z.core.$ZodIssue): string {
-  if (issue.code === 'unrecognized_keys')
-    return issue.keys
-      .map((unknown) => {
-        const meant = didYouMean(unknown, Object.keys(schema.shape))
-        return `"${unknown}" is no key of this request${meant ? `; did you mean "${meant}"?` : ''}`
-      })
-      .join('; ')
-  return `"${issue.path.join('.')}" ${issue.message}`
+type Issue = z.core.$ZodIssue
+
+function oneByOne(issue: Issue): Issue[] {
+  if (issue.code !== 'unrecognized_keys') return [issue]
+  return issue.keys.map((key) => ({ ...issue, keys: [key] }))
+}
+
+function sayIssue(issue: Issue): string {
+  if (issue.code !== 'unrecognized_keys')
+    return `"${shortened(issue.path.join('.'))}" ${issue.message}`
+  const [unknown = ''] = issue.keys
+  const meant = meantBy(unknown, Object.keys(schema.shape))
+  return `"${shortened(unknown)}" is no key of this request${meant ? `; did you mean "${meant}"?` : ''}`
 }
 
 /** An array of items without splitting is one text, an item a line. */

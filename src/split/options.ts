@@ -1,4 +1,4 @@
-import { didYouMean } from '../core/did-you-mean.ts'
+import { complaintsOf, meantBy, shortened } from '../core/complaints.ts'
 import { type SplitterName, splitterNames } from './cut/splitter.ts'
 
 /** How a client wants its input cut. */
@@ -31,11 +31,6 @@ const plain: SplitOptions = {
   language: undefined,
 }
 
-/** Somebody who sent more than this sent something else altogether. */
-const faultsShownMax = 20
-/** No key and no splitter has as many letters. */
-const wordUnitsMax = 40
-
 /** Every fault of a `split` at once. */
 export class BadSplit extends Error {}
 
@@ -47,10 +42,8 @@ export function readSplit(given: unknown): SplitOptions | undefined {
   if (typeof given !== 'object' || Array.isArray(given))
     throw new BadSplit('"split" must be true, false, "auto" or an object')
   const fields = given as Readonly<Record<string, unknown>>
+  const unknown = Object.keys(fields).filter((key) => !(keys as readonly string[]).includes(key))
   const faults = [
-    ...Object.keys(fields)
-      .filter((key) => !(keys as readonly string[]).includes(key))
-      .map((key) => unknownKey(key)),
     ...byFaults(fields['by']),
     ...numberFaults('size', fields['size'], 1, sizeMax),
     ...numberFaults('overlap', fields['overlap'], 0, sizeMax),
@@ -64,7 +57,8 @@ export function readSplit(given: unknown): SplitOptions | undefined {
     faults.push('"split.language" must be a name such as "python"')
   if (typeof size === 'number' && typeof overlap === 'number' && overlap >= size)
     faults.push(`"split.overlap" (${overlap}) must be smaller than "split.size" (${size})`)
-  if (faults.length > 0) throw new BadSplit(said(faults))
+  if (faults.length > 0 || unknown.length > 0)
+    throw new BadSplit([...faults, ...complaintsOf(unknown, unknownKey)].join('; '))
   return {
     when: fields['by'] === 'auto' ? 'auto' : 'always',
     by: fields['by'] === 'auto' ? undefined : (fields['by'] as SplitterName | undefined),
@@ -75,23 +69,14 @@ export function readSplit(given: unknown): SplitOptions | undefined {
   }
 }
 
-function said(faults: readonly string[]): string {
-  const more = faults.length - faultsShownMax
-  return [...faults.slice(0, faultsShownMax), ...(more > 0 ? [`and ${more} more`] : [])].join('; ')
-}
-
 function unknownKey(key: string): string {
-  return `"split.${short(key)}" is no key of a split${hint(key, keys)}`
+  return `"split.${shortened(key)}" is no key of a split${hint(key, keys)}`
 }
 
-/** Nobody misspells a word into a long text, and the distance to one would take long to find. */
 function hint(word: string, known: readonly string[]): string {
-  const meant = word.length > wordUnitsMax ? undefined : didYouMean(word, known)
+  const meant = meantBy(word, known)
   return meant === undefined ? '' : `; did you mean "${meant}"?`
 }
-
-const short = (word: string) =>
-  word.length <= wordUnitsMax ? word : `${word.slice(0, wordUnitsMax).toWellFormed()}…`
 
 function byFaults(by: unknown): string[] {
   if (by === undefined || by === 'auto') return []
@@ -132,7 +117,7 @@ export function readSplitHeader(header: string): HeaderSplit {
     if (value === '' || more.length > 0)
       throw new BadSplit('X-Chasqui-Split is written like "by=lines; size=10"')
     if (!(headerKeys as readonly string[]).includes(key)) {
-      throw new BadSplit(`"${short(key)}" is no key of X-Chasqui-Split${hint(key, headerKeys)}`)
+      throw new BadSplit(`"${shortened(key)}" is no key of X-Chasqui-Split${hint(key, headerKeys)}`)
     }
     if (key in fields) throw new BadSplit(`X-Chasqui-Split has "${key}" twice`)
     fields[key] = value.replace(/^"(.*)"$/, '$1')

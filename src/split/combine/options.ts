@@ -1,4 +1,4 @@
-import { didYouMean } from '../../core/did-you-mean.ts'
+import { complaintsOf, meantBy, shortened } from '../../core/complaints.ts'
 import { readModelName } from '../../core/model-name.ts'
 import { type CombinerName, combinerNames } from './combiner.ts'
 
@@ -13,17 +13,11 @@ export interface CombineOptions {
   readonly model?: string
 }
 
-/** Somebody who sent more than this sent something else altogether. */
-const faultsShownMax = 20
-
 /** What was given as `combine` is not understood; the message names every fault at once. */
 export class BadCombine extends Error {
   readonly faults: readonly string[]
   constructor(faults: readonly string[]) {
-    const more = faults.length - faultsShownMax
-    super(
-      [...faults.slice(0, faultsShownMax), ...(more > 0 ? [`and ${more} more`] : [])].join('; '),
-    )
+    super(faults.join('; '))
     this.faults = faults
   }
 }
@@ -48,16 +42,21 @@ export function readCombine(given: unknown): CombineOptions {
     throw new BadCombine([`"combine" must be one of ${quoted(combinerNames)}, or an object`])
   const entries = Object.entries(given).filter(([, value]) => value !== undefined)
   const by = combinerNames.find((name) => name === Object.fromEntries(entries)['by'])
+  const unknown = entries.map(([key]) => key).filter((key) => !keys.includes(key))
   const faults = entries.flatMap(([key, value]) => faultOf(key, value, by) ?? [])
+  faults.push(...complaintsOf(unknown, faultOfUnknown))
   if (!entries.some(([key]) => key === 'by'))
     faults.unshift(`"combine" needs "by": one of ${quoted(combinerNames)}`)
   if (by === undefined || faults.length > 0) throw new BadCombine(faults)
   return { ...Object.fromEntries(entries), by }
 }
 
-/** What is wrong with one entry; undefined when nothing is. `by` is undefined when it is itself at fault. */
+const faultOfUnknown = (key: string) =>
+  `"combine.${shortened(key)}" is no known key${hint(key, keys)}`
+
+/** What is wrong with one entry whose key is known; undefined when nothing is. `by` is undefined when it is itself at fault. */
 function faultOf(key: string, value: unknown, by: CombinerName | undefined): string | undefined {
-  if (!keys.includes(key)) return `"combine.${short(key)}" is no known key${hint(key, keys)}`
+  if (!keys.includes(key)) return undefined
   if (key === 'by') return by === undefined ? faultOfBy(value) : undefined
   if (by !== undefined && !keysOf[by].includes(key)) {
     const owner = combinerNames.find((name) => keysOf[name].includes(key))
@@ -69,7 +68,7 @@ function faultOf(key: string, value: unknown, by: CombinerName | undefined): str
 function faultOfBy(value: unknown): string {
   const must = `"combine.by" must be one of ${quoted(combinerNames)}`
   if (typeof value !== 'string') return must
-  return `${must}, not "${short(value)}"${hint(value, combinerNames)}`
+  return `${must}, not "${shortened(value)}"${hint(value, combinerNames)}`
 }
 
 function faultOfText(key: string, value: unknown): string | undefined {
@@ -85,10 +84,8 @@ function faultOfText(key: string, value: unknown): string | undefined {
 }
 
 function hint(word: string, known: readonly string[]): string {
-  // Nobody misspells a word into a long text, and the distance to one would take long to find.
-  const meant = word.length > 40 ? undefined : didYouMean(word, known)
+  const meant = meantBy(word, known)
   return meant === undefined ? ` (there are: ${known.join(', ')})` : `, did you mean "${meant}"?`
 }
 
 const quoted = (words: readonly string[]) => words.map((word) => `"${word}"`).join(', ')
-const short = (text: string) => (text.length <= 40 ? text : `${text.slice(0, 40).toWellFormed()}…`)

@@ -33,9 +33,9 @@ describe('what a request says of combining', () => {
   it('is refused with every fault at once', () => {
     expect(faultsOf({ by: 'xml', witch: 1, instruction: 3, model: '' })).toEqual([
       '"combine.by" must be one of "concat", "json", "yaml", "reduce", "vote", not "xml" (there are: concat, json, yaml, reduce, vote)',
-      '"combine.witch" is no known key, did you mean "with"?',
       '"combine.instruction" must be text',
       '"combine.model" is empty',
+      '"combine.witch" is no known key, did you mean "with"?',
     ])
     expect(faultsOf({ by: 'vote', with: 'x' })).toEqual([
       '"combine.with" goes with concat, not with vote',
