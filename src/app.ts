@@ -253,6 +253,10 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     observer,
     speeds,
     tokens: new TokenEstimator(),
+    aside: new Late(async () => {
+      const { CutAside } = await import('./split/cut-aside.ts')
+      return new CutAside()
+    }),
     openSpool: () => openSpool(bodies),
     mustHave: (model, labels) => mustBeServed(model, labels, { pool, refreshForUnknown }),
   }

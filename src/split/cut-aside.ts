@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import PQueue from 'p-queue'
 import { CannotCut, type CutWishes, type Part, PartTooLarge } from './cut/splitter.ts'
 import { cutText, type TextSplitterName } from './cut/splitters.ts'
 import { rawTokens } from './cut/tokens-of.ts'
@@ -30,14 +31,32 @@ const unitsHereMaxOf: Partial<Record<TextSplitterName, number>> = { markdown: 16
 /** Far above what the largest body needs, far below what would take the machine down with it. */
 const heapMegabytesMax = 2_048
 
-/** Cuts a text without holding anybody up. The signal ends it with the signal's reason. */
-export async function cutAside(job: CutAsideJob, signal: AbortSignal): Promise<Part[]> {
-  const { by, text, wishes, tokenFactor } = job
-  signal.throwIfAborted()
-  if (text.length <= (unitsHereMaxOf[by] ?? unitsHereMax)) {
-    const tokensOf = (piece: string) => rawTokens(piece) * tokenFactor
-    return await cutText(by, text, { ...wishes, tokensOf })
+/** Threads at once: each may hold a body's worth of text, and takes time of a core from everybody's answers. */
+const threadsMax = 2
+
+/** Cuts texts without holding anybody up. */
+export class CutAside {
+  readonly #threads = new PQueue({ concurrency: threadsMax })
+
+  /** Texts for which no thread is free. */
+  get waiting(): number {
+    return this.#threads.size
   }
+
+  /** The signal ends it, or its waiting for a thread, with the signal's reason. */
+  async cut(job: CutAsideJob, signal: AbortSignal): Promise<Part[]> {
+    const { by, text, wishes, tokenFactor } = job
+    signal.throwIfAborted()
+    if (text.length <= (unitsHereMaxOf[by] ?? unitsHereMax)) {
+      const tokensOf = (piece: string) => rawTokens(piece) * tokenFactor
+      return await cutText(by, text, { ...wishes, tokensOf })
+    }
+    return await this.#threads.add(() => cutOnThread(job, signal), { signal })
+  }
+}
+
+async function cutOnThread(job: CutAsideJob, signal: AbortSignal): Promise<Part[]> {
+  signal.throwIfAborted()
   const worker = new Worker(new URL('./cut-worker.ts', import.meta.url), {
     workerData: job,
     resourceLimits: { maxOldGenerationSizeMb: heapMegabytesMax },
@@ -52,7 +71,7 @@ export async function cutAside(job: CutAsideJob, signal: AbortSignal): Promise<P
     const result = await promise
     if (result.kind === 'parts') return result.parts
     if (result.kind === 'cannotCut') throw new CannotCut(result.message)
-    throw new PartTooLarge(result.label, result.tokens, wishes.tokensMax)
+    throw new PartTooLarge(result.label, result.tokens, job.wishes.tokensMax)
   } finally {
     signal.removeEventListener('abort', stop)
     void worker.terminate()

@@ -1,12 +1,14 @@
 import type { Clock } from '../core/clock.ts'
 import type { Dice } from '../core/dice.ts'
 import type { AskInside } from '../core/inner-call.ts'
+import type { Late } from '../core/late.ts'
 import type { Figures, Observer } from '../core/observer.ts'
 import type { Pool } from '../pool/pool.ts'
 import type { Placement } from '../routing/rules/placement.ts'
 import type { AutoDecision } from './auto.ts'
 import type { CombineOptions } from './combine/options.ts'
 import type { TokenEstimator } from './cut/tokens-of.ts'
+import type { CutAside } from './cut-aside.ts'
 import type { SplitOptions } from './options.ts'
 import type { OpenSpool } from './shelf.ts'
 import type { Speeds } from './speeds.ts'
@@ -135,6 +137,7 @@ export interface SplitDoors {
   readonly observer: Observer
   readonly speeds: Speeds
   readonly tokens: TokenEstimator
+  readonly aside: Late<CutAside>
   readonly openSpool: OpenSpool
   /** Throws a Failure when no backend has the model, or nobody who has it is there. */
   readonly mustHave: (model: NamedModel, labels: readonly string[]) => Promise<void>

@@ -3,7 +3,6 @@ import { type AutoDecision, decideAuto, predict } from './auto.ts'
 import { cutItems } from './cut/items.ts'
 import { CannotCut, type Part, type SplitterName } from './cut/splitter.ts'
 import { sniff, type TextSplitterName } from './cut/splitters.ts'
-import { cutAside } from './cut-aside.ts'
 import { type Holder, seatsOf } from './fleet.ts'
 import type { SplitDoors, SplitOrder } from './order.ts'
 import { planCut } from './plan.ts'
@@ -22,7 +21,7 @@ export interface RunPlan {
 export async function planRun(
   order: SplitOrder,
   holders: readonly Holder[],
-  { speeds, tokens }: Pick<SplitDoors, 'speeds' | 'tokens'>,
+  { speeds, tokens, aside }: Pick<SplitDoors, 'speeds' | 'tokens' | 'aside'>,
   signal: AbortSignal,
 ): Promise<RunPlan> {
   const { input, split, model } = order
@@ -37,10 +36,10 @@ export async function planRun(
       const { size, overlap, language } = split
       const wishes = { size, overlap, language, tokensMax }
       if (typeof input !== 'string')
-        return Promise.resolve(cutItems(input, { ...wishes, tokensOf }))
+        return orRefused(async () => cutItems(input, { ...wishes, tokensOf }))
       const tokenFactor = tokens.factor(model.canonical)
       const job = { by: by as TextSplitterName, text: input, wishes, tokenFactor }
-      return orRefused(cutAside(job, signal))
+      return orRefused(async () => (await aside.get()).cut(job, signal))
     },
   })
   const whole = wholeOf(order, tokensOf)
@@ -79,9 +78,9 @@ function byDefault(when: 'always' | 'auto', text: string): SplitterName {
   return when === 'auto' ? sniff(text) : 'lines'
 }
 
-async function orRefused<T>(cut: Promise<T>): Promise<T> {
+async function orRefused<T>(cut: () => Promise<T>): Promise<T> {
   try {
-    return await cut
+    return await cut()
   } catch (error) {
     throw error instanceof CannotCut ? new Failure('request_invalid', error.message) : error
   }

@@ -1,5 +1,5 @@
 import { group, numbered } from './pack.ts'
-import type { CutWishes, Part } from './splitter.ts'
+import { type CutWishes, notTooMany, type Part } from './splitter.ts'
 
 const sizeDefault = 1
 
@@ -15,7 +15,7 @@ export function cutItems(items: readonly unknown[], wishes: CutWishes): Part[] {
     labelOf: numbered('item'),
   }
   const limits = { ...wishes, size: wishes.size ?? sizeDefault }
-  return group(units, limits).map(({ from, first, end, text, tokens }, index) => ({
+  const parts = group(units, limits).map(({ from, first, end, text, tokens }, index) => ({
     index,
     start: first,
     end,
@@ -24,6 +24,7 @@ export function cutItems(items: readonly unknown[], wishes: CutWishes): Part[] {
     tokens,
     label: units.labelOf(first, end),
   }))
+  return notTooMany(parts)
 }
 
 /** What JSON has no spelling for can not have come from a client. */

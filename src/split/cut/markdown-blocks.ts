@@ -30,6 +30,11 @@ interface Node {
  * gets a window at a time, and the others a turn in between.
  */
 const windowUnitsMin = 8_192
+/**
+ * It takes time with the square of a list, or of headings that are underlined, one after another: 16 KB of them a
+ * second. Such a window ends as soon as it may.
+ */
+const windowUnitsMinOfMany = 1_024
 
 /** Deeper nesting is no document, and costs the parser time with the square of its depth. */
 const nestingMax = 24
@@ -80,38 +85,63 @@ function frontMatterEnd(text: string): number {
 
 /**
  * Windows end only before a line that surely begins a block at the top level: after a blank line, outside fences, not
- * indented, no item of a list, no quotation.
+ * indented, no quotation. Where many blocks stand without blank lines they end before an item of a list, which then
+ * is two lists, a heading, and behind a rule.
  */
 function windowEnds(text: string, start: number): number[] {
   const ends: number[] = []
   let windowStart = start
   let lineStart = start
-  let fence: string | undefined
-  let blankBefore = false
+  let fence: Fence | undefined
+  let before: LineBefore = 'text'
+  let isInList = false
   for (const lineEnd of lineEnds(text, start)) {
-    const isFar = lineStart - windowStart >= windowUnitsMin
-    if (isFar && blankBefore && fence === undefined && beginsBlock(text, lineStart)) {
+    const line = text.slice(lineStart, Math.min(lineEnd, lineStart + lineUnitsLooked))
+    const isItem = item.test(line)
+    // What stands in an item of a list ends with it, closed or not.
+    if (isItem && isInList && fence?.isIndented) fence = undefined
+    if (fence === undefined && mayEndBefore(line, before, isItem, lineStart - windowStart)) {
       ends.push(lineStart)
       windowStart = lineStart
     }
-    blankBefore = isBlank(text, lineStart, lineEnd)
-    fence = fenceAfter(fence, text.slice(lineStart, Math.min(lineEnd, lineStart + 80)))
+    if (isItem) isInList = true
+    else if (/^\S/.test(line)) isInList = false
+    before = isBlank(text, lineStart, lineEnd) ? 'blank' : rule.test(line) ? 'rule' : 'text'
+    fence = fenceAfter(fence, line)
     lineStart = lineEnd
   }
   if (text.length > start) ends.push(text.length)
   return ends
 }
 
-function beginsBlock(text: string, at: number): boolean {
-  return /^(?:#|\p{L})/u.test(text.slice(at, at + 2))
+/** More of a line says nothing of its block. */
+const lineUnitsLooked = 80
+/** With something in it: a mark alone may underline a heading. */
+const item = /^(?:[-*+]|\d{1,9}[.)])[ \t]+\S/
+const heading = /^#{1,6}[ \t]/
+/** A rule, or what underlines a heading; either is the end of its block. */
+const rule = /^ {0,3}(?:-{3,}|={3,})[ \t]*\r?\n?$/
+
+type LineBefore = 'blank' | 'rule' | 'text'
+
+function mayEndBefore(line: string, before: LineBefore, isItem: boolean, units: number): boolean {
+  if (units < windowUnitsMinOfMany) return false
+  if (isItem || heading.test(line)) return true
+  if (before === 'rule') return /^\S/.test(line)
+  return units >= windowUnitsMin && before === 'blank' && /^(?:#|\p{L})/u.test(line)
+}
+
+interface Fence {
+  readonly mark: string
+  readonly isIndented: boolean
 }
 
 /** The fence that is open behind a line, if any. */
-function fenceAfter(open: string | undefined, line: string): string | undefined {
-  const mark = /^ {0,3}(`{3,}|~{3,})/.exec(line)?.[1]
+function fenceAfter(open: Fence | undefined, line: string): Fence | undefined {
+  const [, indent, mark] = /^( {0,3})(`{3,}|~{3,})/.exec(line) ?? []
   if (mark === undefined) return open
-  if (open === undefined) return mark
-  return mark.startsWith(open) ? undefined : open
+  if (open === undefined) return { mark, isIndented: indent !== '' }
+  return mark.startsWith(open.mark) ? undefined : open
 }
 
 function blocksOf(text: string, start: number, end: number): Block[] {

@@ -19,10 +19,12 @@ export function sentenceEnds(text: string, start = 0, end = text.length): number
   const ends: number[] = []
   let from = start
   for (const to of segmentEnds(segmenter, text, start, end, unwrapped)) {
-    if (ends.length > 0 && isBlank(text, from, to)) ends[ends.length - 1] = to
-    else if (ends.length === 0 && isBlank(text, start, to) && to < end) continue
-    else ends.push(to)
+    const blank = isBlank(text, from, to)
     from = to
+    if (!blank) ends.push(to)
+    else if (ends.length > 0) ends[ends.length - 1] = to
+    // Nothing but white space so far: what comes next has it.
+    else if (to === end) ends.push(to)
   }
   return ends
 }

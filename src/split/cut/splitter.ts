@@ -65,3 +65,14 @@ export type Splitter = (text: string, wishes: CutWishes) => Part[] | Promise<Par
 
 /** The input is not of the kind that this splitter cuts; the message says what is wrong with it. */
 export class CannotCut extends Error {}
+
+/** Each is a call of a model: at a second each, so many take a day. Their list alone takes 20 MB. */
+const partsMax = 100_000
+
+/** Throws CannotCut where they are more than a run may have. */
+export function notTooMany(parts: Part[]): Part[] {
+  if (parts.length <= partsMax) return parts
+  throw new CannotCut(
+    `it would be cut into ${parts.length} parts, and ${partsMax} are the most; give a larger "size"`,
+  )
+}

@@ -8,7 +8,13 @@ import { cutMarkdown } from './markdown.ts'
 import { cutParagraphs, paragraphEnds } from './paragraphs.ts'
 import { cutRecords } from './records.ts'
 import { cutSentences } from './sentences.ts'
-import type { CutWishes, Part, Splitter, SplitterName } from './splitter.ts'
+import {
+  type CutWishes,
+  notTooMany,
+  type Part,
+  type Splitter,
+  type SplitterName,
+} from './splitter.ts'
 import { cutTokens } from './tokens.ts'
 import { yamlRecords } from './yaml-records.ts'
 
@@ -31,7 +37,7 @@ export async function cutText(
   text: string,
   wishes: CutWishes,
 ): Promise<Part[]> {
-  return text === '' ? [] : splitters[name](text, wishes)
+  return text === '' ? [] : notTooMany(await splitters[name](text, wishes))
 }
 
 /** Whether a part ends where a line does, so that a line break is set between the answers to two of them. */

@@ -135,6 +135,24 @@ describe('markdown', () => {
     ).toEqual([])
   })
 
+  // The parser takes time with the square of these: a list of 16 KB stopped every stream for a second, one of 60 KB
+  // took fifteen.
+  it('is not held up by lists and underlined headings without blank lines', async () => {
+    const before = process.cpuUsage()
+    for (const text of ['- a\n  - b\n'.repeat(6_000), '---\na: 1\n'.repeat(7_000)])
+      expectWhole(text, await cut(text), wishesOf())
+    expect(process.cpuUsage(before).user).toBeLessThan(10_000_000)
+  })
+
+  it('cuts a long list between its items, wherever a window ends', async () => {
+    const entry = '- an item\n\n  with a paragraph\n  ```\n- code\n  ```\n\n1. another\n'
+    const text = `Before.\n\n${entry.repeat(100)}\n\`\`\`\n${'- code\n# code\n---\n'.repeat(200)}\`\`\`\n`
+    const parts = await cut(text, { size: 300, tokensMax: 10_000 })
+    const fenceFrom = text.lastIndexOf('```\n- code\n#')
+    expect(parts.filter(({ start }) => start > fenceFrom)).toEqual([])
+    expect(slicesOf(text, parts).join('')).toBe(text)
+  })
+
   it('is not held up by nesting without end', async () => {
     const before = process.cpuUsage()
     for (const text of ['>'.repeat(20_000), '- '.repeat(5_000), '1. '.repeat(5_000)])

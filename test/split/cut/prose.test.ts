@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { PartTooLarge } from '../../../src/split/cut/splitter.ts'
+import { cutItems } from '../../../src/split/cut/items.ts'
+import { CannotCut, PartTooLarge } from '../../../src/split/cut/splitter.ts'
 import { cutText } from '../../../src/split/cut/splitters.ts'
 import { expectWhole, labelsOf, slicesOf, textsOf, wishesOf } from './help.ts'
 
@@ -7,6 +8,16 @@ describe('lines', () => {
   it('have their line break, also one of two letters, and the last may have none', async () => {
     const parts = await cutText('lines', 'a\r\n\nb\rc\nlast', wishesOf({ size: 1 }))
     expect(textsOf(parts)).toEqual(['a\r\n', '\n', 'b\rc\n', 'last'])
+  })
+
+  it('are refused where they would make more parts than anybody has time for', async () => {
+    const wishes = wishesOf({ size: 1 })
+    expect(await cutText('lines', '\n'.repeat(100_000), wishes)).toHaveLength(100_000)
+    await expect(cutText('lines', '\n'.repeat(100_001), wishes)).rejects.toThrow(
+      'it would be cut into 100001 parts',
+    )
+    const items = Array.from({ length: 100_001 }, () => 'x')
+    expect(() => cutItems(items, wishes)).toThrow(CannotCut)
   })
 
   it('are ten to a part', async () => {
@@ -76,6 +87,17 @@ describe('sentences', () => {
       'Another one\r\nwrapped.\n\n',
       'and a new one',
     ])
+  })
+
+  // White space at the beginning was looked at anew with each line break: a quarter of a megabyte of them held up every
+  // stream for half a minute, four of them a thread for hours.
+  it('are found in white space in time that grows with its length', async () => {
+    const before = process.cpuUsage()
+    for (const text of ['\n'.repeat(262_144), '\t\r\n'.repeat(87_381), '\u2028'.repeat(100_000)]) {
+      expectWhole(text, await cutText('sentences', text, wishesOf()), wishesOf())
+      expectWhole(text, await cutText('paragraphs', text, wishesOf()), wishesOf())
+    }
+    expect(process.cpuUsage(before).user).toBeLessThan(10_000_000)
   })
 
   it('are twenty to a part', async () => {
