@@ -97,7 +97,7 @@ function windowEnds(text: string, start: number): number[] {
   let isInList = false
   for (const lineEnd of lineEnds(text, start)) {
     const line = text.slice(lineStart, Math.min(lineEnd, lineStart + lineUnitsLooked))
-    const isItem = item.test(line)
+    const isItem = bullet.test(line) || (numbered.test(line) && (isInList || before !== 'text'))
     // What stands in an item of a list ends with it, closed or not.
     if (isItem && isInList && fence?.isIndented) fence = undefined
     if (fence === undefined && mayEndBefore(line, before, isItem, lineStart - windowStart)) {
@@ -117,7 +117,9 @@ function windowEnds(text: string, start: number): number[] {
 /** More of a line says nothing of its block. */
 const lineUnitsLooked = 80
 /** With something in it: a mark alone may underline a heading. */
-const item = /^(?:[-*+]|\d{1,9}[.)])[ \t]+\S/
+const bullet = /^[-*+][ \t]+\S/
+/** An item only behind another or a blank line: prose may well have a year at the beginning of a line. */
+const numbered = /^\d{1,9}[.)][ \t]+\S/
 const heading = /^#{1,6}[ \t]/
 /** A rule, or what underlines a heading; either is the end of its block. */
 const rule = /^ {0,3}(?:-{3,}|={3,})[ \t]*\r?\n?$/

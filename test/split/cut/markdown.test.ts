@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { markdownBlocks } from '../../../src/split/cut/markdown-blocks.ts'
 import { PartTooLarge } from '../../../src/split/cut/splitter.ts'
 import { cutText } from '../../../src/split/cut/splitters.ts'
 import { expectWhole, labelsOf, markdownTexts, slicesOf, textsOf, wishesOf } from './help.ts'
@@ -142,6 +143,12 @@ describe('markdown', () => {
     for (const text of ['- a\n  - b\n'.repeat(6_000), '---\na: 1\n'.repeat(7_000)])
       expectWhole(text, await cut(text), wishesOf())
     expect(process.cpuUsage(before).user).toBeLessThan(10_000_000)
+  })
+
+  it('takes no line of wrapped prose for an item of a list', async () => {
+    const text = `${'Words upon words.\n'.repeat(80)}1986. A year.\n${'And on it goes.\n'.repeat(80)}`
+    const [block, ...others] = await markdownBlocks(text)
+    expect([block?.kind, block?.end, others]).toEqual(['paragraph', text.length, []])
   })
 
   it('cuts a long list between its items, wherever a window ends', async () => {
