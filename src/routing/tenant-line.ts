@@ -11,10 +11,11 @@ const slackMs = 5_000
 const slackServices = 3
 /** Interactive, normal, batch. */
 const levelCount = 3
+const levelOfBatch = 2
 /** What the wait of each class is divided by. */
 const sizeOf = Array.from({ length: classCount }, (_, at) => waitOfDoubling ** at)
-const levelOfBatch = 2
 
+/** Who has the same key can use the same seats. */
 export interface Keyed {
   readonly key: string
 }

@@ -40,8 +40,8 @@ const notSimple: ReadonlySet<string> = new Set([
 
 /**
  * Reads a request's head if it is one that no two readers of RFC 9112 can understand differently: whole, CRLF and
- * nothing else, one Host, one plain Content-Length (a GET may be without), no name twice. Undefined is no judgement: what is not plain is for
- * somebody who knows all of HTTP.
+ * nothing else, one Host, one plain Content-Length (a GET may be without), no name twice. Undefined is no judgement:
+ * what is not plain is for somebody who knows all of HTTP.
  */
 export function readRequestHead(bytes: Buffer): RequestHead | undefined {
   const all = bytes.toString('latin1', 0, Math.min(bytes.length, headBytesMax))
