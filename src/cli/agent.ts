@@ -6,6 +6,7 @@ import { maskUrl } from '../config/mask.ts'
 import { ConfigError } from '../config/problem.ts'
 import type { Settings } from '../core/settings.ts'
 import { isLoopbackHost } from './banner.ts'
+import { compileSooner } from './compile-sooner.ts'
 import { exit } from './exit-codes.ts'
 import { reloadOnChange } from './reload-on-change.ts'
 import { sayStartError, stopSignal } from './serve.ts'
@@ -80,6 +81,7 @@ export async function agent(
   sayHello(running, flags, settings, joining)
   using _watching = reloadOnChange(running.app, file)
   data(`ready ${running.app.url}`)
+  compileSooner()
   running.join()
 
   const stop = await stopped

@@ -5,6 +5,7 @@ import { realClock } from '../core/clock.ts'
 import type { ListenAddress, Settings } from '../core/settings.ts'
 import { type AdminToken, keptAdminToken } from './admin-token.ts'
 import { banner, type FleetKind, isLoopbackHost } from './banner.ts'
+import { compileSooner } from './compile-sooner.ts'
 import type { DemoFleet } from './demo-fleet.ts'
 import { exit } from './exit-codes.ts'
 import { reloadOnChange } from './reload-on-change.ts'
@@ -86,6 +87,7 @@ export async function serve(options: ServeOptions, env: NodeJS.ProcessEnv): Prom
     process.on('SIGUSR2', () => say('chasqui: SIGUSR2 replaces a server that is --supervised'))
   if (supervisor) supervisor.ready(app)
   else data(`ready ${app.url}`)
+  compileSooner()
 
   const stop = await Promise.race([stopped, ...(supervisor ? [supervisor.left] : [])])
   say(`chasqui: ${stop}, stopping`)
