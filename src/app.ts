@@ -5,6 +5,7 @@ import { type Reloaded, SettingsInForce } from './config/in-force.ts'
 import { type Clock, realClock, sleep } from './core/clock.ts'
 import { type Dice, realDice } from './core/dice.ts'
 import { Late } from './core/late.ts'
+import { realLoopTurn } from './core/loop-turn.ts'
 import type { Observer } from './core/observer.ts'
 import type { Settings } from './core/settings.ts'
 import type { Beside } from './http/beside.ts'
@@ -170,7 +171,8 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     return undiciWire(connecting, clock, addresses)
   })
   const addresses = new Addresses({ clock, noticed: observer.noticed, ...doors.names })
-  const wire = netWire(connecting, clock, general, addresses)
+  const loopTurn = realLoopTurn()
+  const wire = netWire(connecting, clock, general, addresses, loopTurn)
   const pool = new Pool(settings.backends, { clock, dice, observer, breaker: settings.breaker })
   const prober = new Prober(pool, settings.probes, {
     clock,
@@ -352,6 +354,7 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     split,
     embed,
     lookup,
+    loopTurn,
     version,
   }
   const listener = await findThese(doors.inherited?.otherFinds ?? [], pool, clock)

@@ -2,6 +2,7 @@ import type { LookupFunction } from 'node:net'
 import type { Reloaded } from '../config/in-force.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Late } from '../core/late.ts'
+import type { LoopTurn } from '../core/loop-turn.ts'
 import type { Observer } from '../core/observer.ts'
 import type { Settings } from '../core/settings.ts'
 import type { Members } from '../members/members.ts'
@@ -39,6 +40,7 @@ export interface HttpDoors {
   /** How the names of backends become addresses. */
   readonly lookup: LookupFunction
   readonly clock: Clock
+  readonly loopTurn: LoopTurn
   readonly observer: Observer
   /** The name of this proxy in Via; a request that carries it has come round in a loop. */
   readonly hop: string

@@ -111,6 +111,8 @@ export async function listen(doors: HttpDoors, inherited?: { fd: number }): Prom
   server.on('clientError', (error, socket) => last.answerNonsense(error, socket as Socket))
   server.on('connect', (_request, socket) => last.answerConnect(socket as Socket))
 
+  /** Those that `node:http` has. */
+  const atNode = new Set<Socket>()
   const [toNode] = server.listeners('connection')
   server.removeAllListeners('connection')
   const net = new NetDoor(
@@ -122,9 +124,12 @@ export async function listen(doors: HttpDoors, inherited?: { fd: number }): Prom
     },
     {
       clock: doors.clock,
+      loopTurn: doors.loopTurn,
       wants: (head) => isUsual(head, doors.settings.limits.bodyInMemoryBytesMax),
       serve: (turn) => front.handle(turn, turn),
       handOver(socket, bytes) {
+        atNode.add(socket)
+        socket.once('close', () => atNode.delete(socket))
         socket.pause()
         socket.unshift(bytes)
         toNode!.call(server, socket)
@@ -160,7 +165,9 @@ export async function listen(doors: HttpDoors, inherited?: { fd: number }): Prom
     async stop(idleMs) {
       leave()
       const closeIdle = () => {
-        server.closeIdleConnections()
+        // It takes for idle whoever was answered, also one who has not got all of the answer yet.
+        if (![...atNode].some(({ writableLength }) => writableLength > 0))
+          server.closeIdleConnections()
         net.closeIdle()
       }
       // What stands in the system's queue is taken first: closing the socket would reset it.

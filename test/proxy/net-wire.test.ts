@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { expect, it } from 'vitest'
 import { backendAt } from '../../src/core/backend.ts'
 import { realClock } from '../../src/core/clock.ts'
+import { realLoopTurn } from '../../src/core/loop-turn.ts'
 import { Addresses } from '../../src/proxy/addresses.ts'
 import { lateWire } from '../../src/proxy/late-wire.ts'
 import { netWire } from '../../src/proxy/net-wire/net-wire.ts'
@@ -17,7 +18,7 @@ it('keeps its idle connection when a request can not be written', async () => {
   const backend = backendAt('a', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
   const nothingElse = lateWire(() => Promise.reject(new Error('not wanted here')))
   const clock = realClock()
-  const wire = netWire({ connectMs: 2_000 }, clock, nothingElse, new Addresses({ clock }))
+  const wire = netWire({ connectMs: 2_000 }, clock, nothingElse, new Addresses({ clock }), realLoopTurn())
   const listener = { head() {}, data() {}, ended() {}, failed() {} }
   const send = (headers: string[]) =>
     wire.send(backend, { method: 'GET', path: '/p', headers, body: undefined }, listener)
@@ -44,7 +45,7 @@ it('closes at once what nobody uses when the name of the server has another addr
     resolve: async () => [{ address, family: 4 }],
     refreshMs: 5_000,
   })
-  const wire = netWire({ connectMs: 2_000 }, realClock(), nothingElse, addresses)
+  const wire = netWire({ connectMs: 2_000 }, realClock(), nothingElse, addresses, realLoopTurn())
   const listener = { head() {}, data() {}, ended() {}, failed() {} }
   const request = { method: 'GET', path: '/', headers: ['Host', 'den.test'], body: undefined }
   for (let each = 0; each < 3; each++) wire.send(backend, request, listener)
@@ -68,7 +69,7 @@ it('opens spare connections a few at a time, uses them, and lets them go when th
   const backend = backendAt('a', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
   const nothingElse = lateWire(() => Promise.reject(new Error('not wanted here')))
   const time = handClock()
-  const wire = netWire({ connectMs: 2_000 }, time, nothingElse, new Addresses({ clock: time }))
+  const wire = netWire({ connectMs: 2_000 }, time, nothingElse, new Addresses({ clock: time }), realLoopTurn())
   const listener = { head() {}, data() {}, ended() {}, failed() {} }
   const request = { method: 'GET', path: '/', headers: ['Host', 'x'], body: undefined }
 
@@ -102,7 +103,7 @@ it('closes what a server has ended later, when all that must go on elsewhere has
   const backend = backendAt('a', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
   const nothingElse = lateWire(() => Promise.reject(new Error('not wanted here')))
   const clock = handClock()
-  const wire = netWire({ connectMs: 2_000 }, clock, nothingElse, new Addresses({ clock }))
+  const wire = netWire({ connectMs: 2_000 }, clock, nothingElse, new Addresses({ clock }), realLoopTurn())
   const errors: Error[] = []
   let heads = 0
   const listener = {

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../../core/clock.ts'
+import type { LoopTurn } from '../../core/loop-turn.ts'
 import type { Rostered } from '../../core/roster.ts'
 import { closeGently, lingerMs } from '../linger.ts'
 import { type RequestHead, readRequestHead } from './request-head.ts'
@@ -7,6 +8,7 @@ import { Turn, type TurnDoors } from './turn.ts'
 
 export interface ConnectionDoors {
   readonly clock: Clock
+  readonly loopTurn: LoopTurn
   /** Whether a plain request is worth being served here. */
   wants(head: RequestHead): boolean
   serve(turn: Turn): void
@@ -24,6 +26,7 @@ const aheadBytesMax = 65_536
 /** One client's connection as long as it asks plainly, one request at a time. */
 export class Connection implements TurnDoors, Rostered {
   readonly socket: Socket
+  readonly loopTurn: LoopTurn
   readonly date: () => string
   /** Among those of the door. */
   place = -1
@@ -41,6 +44,7 @@ export class Connection implements TurnDoors, Rostered {
 
   constructor(socket: Socket, doors: ConnectionDoors) {
     this.socket = socket
+    this.loopTurn = doors.loopTurn
     this.date = doors.date
     this.#doors = doors
     this.#idleSinceMs = doors.clock.now()
@@ -52,9 +56,11 @@ export class Connection implements TurnDoors, Rostered {
       .on('close', this.#lost)
   }
 
-  /** Idle since then; undefined: it is being served. */
+  /** Idle since then; undefined: it is being served, or has not sent all of its last answer. */
   get idleSinceMs(): number | undefined {
-    return this.#turn || this.#closing || this.#ahead ? undefined : this.#idleSinceMs
+    if (this.#turn || this.#closing || this.#ahead || this.socket.writableLength > 0)
+      return undefined
+    return this.#idleSinceMs
   }
 
   get used(): boolean {

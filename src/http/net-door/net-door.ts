@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../../core/clock.ts'
+import type { LoopTurn } from '../../core/loop-turn.ts'
 import { Roster } from '../../core/roster.ts'
 import { Connection } from './connection.ts'
 import type { RequestHead } from './request-head.ts'
@@ -14,6 +15,7 @@ export interface NetDoorSettings {
 
 export interface NetDoors {
   readonly clock: Clock
+  readonly loopTurn: LoopTurn
   wants(head: RequestHead): boolean
   serve(turn: Turn): void
   handOver(socket: Socket, bytes: Buffer): void
@@ -42,11 +44,12 @@ export class NetDoor {
   }
 
   take(socket: Socket): void {
-    const { clock, wants, serve, handOver } = this.#doors
+    const { clock, loopTurn, wants, serve, handOver } = this.#doors
     const keepAliveS = Math.floor(this.#settings.keepAliveMs / 1_000)
     this.#connections.add(
       new Connection(socket, {
         clock,
+        loopTurn,
         wants,
         serve,
         handOver,

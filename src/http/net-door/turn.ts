@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import type { LoopTurn } from '../../core/loop-turn.ts'
 import { type ArrivingBody, ClientGone } from '../../proxy/body.ts'
 import type { ClientSide } from '../../proxy/client-side.ts'
 import type { Arrived } from '../arrived.ts'
@@ -8,6 +9,7 @@ import type { RequestHead } from './request-head.ts'
 /** What a turn needs of the connection that it is on. */
 export interface TurnDoors {
   readonly socket: Socket
+  readonly loopTurn: LoopTurn
   /** Undefined: this answer is the connection's last. */
   keepAliveS(): number | undefined
   readonly date: () => string
@@ -234,6 +236,7 @@ export class Turn implements Arrived, ArrivingBody, ClientSide {
       if (isEnd) after += lastChunk
     }
     const socket = this.#socket
+    this.#doors.loopTurn.writes(socket)
     if (length === 0) return before + after === '' || socket.write(before + after, 'latin1')
     if (before === '' && after === '') return socket.write(bytes!)
     if (length <= oneWriteBytesMax) return socket.write(joined(before, bytes!, after))

@@ -1,5 +1,6 @@
 import { connect, type LookupFunction, type Socket } from 'node:net'
 import type { Clock } from '../../core/clock.ts'
+import type { AtTurnEnd, LoopTurn } from '../../core/loop-turn.ts'
 import { raceMsMax, SocketTrouble, type WireCall, type WireListener } from '../wire.ts'
 import { ChunkedBody } from './chunked-body.ts'
 import { NotHttp, type ResponseHead, readResponseHead } from './response-head.ts'
@@ -9,6 +10,7 @@ const headBytesMax = 16_384
 
 export interface ConnectionDoors {
   readonly clock: Clock
+  readonly turn: LoopTurn
   readonly connectMs: number
   /** The answer has ended and the connection can carry another request. */
   readonly free: (connection: Connection) => void
@@ -20,7 +22,7 @@ export interface ConnectionDoors {
 }
 
 /** One TCP connection to a backend, one request at a time, HTTP/1.1 written and read by hand. */
-export class Connection {
+export class Connection implements AtTurnEnd {
   readonly #doors: ConnectionDoors
   readonly #socket: Socket
   #call: Call | undefined
@@ -84,6 +86,7 @@ export class Connection {
     this.#used = true
     if (this.#connected) call.connected()
     const socket = this.#socket
+    this.#doors.turn.writes(socket)
     if (body === undefined || body.length === 0) socket.write(head, 'latin1')
     else if (body.length <= oneWriteBytesMax) socket.write(joined(head, body))
     else {
@@ -93,6 +96,12 @@ export class Connection {
       socket.uncork()
     }
     return call
+  }
+
+  /** That of its last answer. */
+  turnEnded(): void {
+    if (this.#socket.destroyed || this.#call) return
+    this.#doors.free(this)
   }
 
   /** Nobody uses it from now on; its server may close it before somebody does. */
@@ -140,10 +149,7 @@ export class Connection {
     else {
       this.#socket.resume()
       // One turn later: a server that closes behind its answer has then been heard, and nobody runs into it.
-      setImmediate(() => {
-        if (this.#socket.destroyed || this.#call) return
-        this.#doors.free(this)
-      })
+      this.#doors.turn.atEnd(this)
     }
     call.tellEnd()
   }

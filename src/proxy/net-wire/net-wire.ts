@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import type { Backend } from '../../core/backend.ts'
 import type { Clock } from '../../core/clock.ts'
+import type { LoopTurn } from '../../core/loop-turn.ts'
 import type { Addresses } from '../addresses.ts'
 import type { Wire, WireRequest } from '../wire.ts'
 import { Connection } from './connection.ts'
@@ -23,6 +24,7 @@ export function netWire(
   clock: Clock,
   otherwise: Wire,
   addresses: Addresses,
+  turn: LoopTurn,
 ): Wire {
   const places = new Map<string, Place>()
   /** Undefined until somebody says it. */
@@ -32,7 +34,7 @@ export function netWire(
   const placeOf = (origin: string): Place => {
     let place = places.get(origin)
     if (!place) {
-      place = new Place(origin, settings, clock, readInto, addresses)
+      place = new Place(origin, settings, clock, readInto, addresses, turn)
       places.set(origin, place)
       // Whoever is asked something though it was taken out keeps no connection for it.
       if (inService?.has(origin) === false) place.retire()
@@ -102,6 +104,7 @@ class Place {
   readonly #clock: Clock
   readonly #readInto: Buffer
   readonly #addresses: Addresses
+  readonly #turn: LoopTurn
   readonly #isNamed: boolean
   #sweep: Disposable | undefined
   #retired = false
@@ -115,12 +118,14 @@ class Place {
     clock: Clock,
     readInto: Buffer,
     addresses: Addresses,
+    turn: LoopTurn,
   ) {
     const { hostname, port } = new URL(origin)
     this.host = hostname.replace(/^\[|\]$/g, '')
     this.#port = Number(port) || 80
     this.#isNamed = isIP(this.host) === 0
     this.#addresses = addresses
+    this.#turn = turn
     this.#settings = settings
     this.#clock = clock
     this.#readInto = readInto
@@ -152,6 +157,7 @@ class Place {
     let isComing = isSpare
     const connection = new Connection(address, this.#readInto, {
       clock: this.#clock,
+      turn: this.#turn,
       connectMs: this.#settings.connectMs,
       free: (each) => this.#rest(each),
       gone: (each) => {
