@@ -1,7 +1,11 @@
 import { BlockList, isIP } from 'node:net'
 
+/** As nearly all addresses come: there is nothing to make normal. */
+const plainIPv4 = /^[\d.]+$/
+
 /** An address in the one form that is compared: lower case, without a zone, IPv4 not dressed up as IPv6. */
 export function normalAddress(address: string): string {
+  if (plainIPv4.test(address)) return address
   const bare = address.toLowerCase().replace(/%.*$/, '')
   return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(bare)?.[1] ?? bare
 }

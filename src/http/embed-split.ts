@@ -13,17 +13,25 @@ import { wholeOf } from './reading.ts'
 /** Reading a larger body back from its file to look for items costs more than a split could save. */
 const batchBytesMax = 64 * 1_048_576
 
+/** Texts to embed that may be worth a second look: there is enough of them, and they can be read. */
+export function mayBeSpread(visit: Visit, { path }: Route, { asked }: Exchange): boolean {
+  return (
+    isSpreadPath(path) &&
+    asked.ask.textBytes >= textBytesMin &&
+    visit.request.headers['content-encoding'] === undefined
+  )
+}
+
+const isSpreadPath = (path: string): path is '/api/embed' | '/v1/embeddings' =>
+  path === '/api/embed' || path === '/v1/embeddings'
+
 /** A batch of embeddings that is better spread; undefined: it goes the ordinary way, to one backend. */
 export async function planEmbedding(
-  visit: Visit,
-  route: Route,
+  { path }: Route,
   { asked, rules }: Exchange,
   { embed, bodies, pool }: Pick<HttpDoors, 'embed' | 'bodies' | 'pool'>,
 ): Promise<(PlannedBatch & Disposable) | undefined> {
-  const path = route.path
-  if (path !== '/api/embed' && path !== '/v1/embeddings') return undefined
-  const small = asked.ask.textBytes < textBytesMin
-  if (small || visit.request.headers['content-encoding'] !== undefined) return undefined
+  if (!isSpreadPath(path)) return undefined
   const body = await inMemory(asked.body, bodies)
   if (!body) return undefined
   const { id, ask, tenant, priority, labels, work, deadlineMs } = asked

@@ -53,7 +53,7 @@ export class GenerateSurface {
     await server.serve(exchange, {
       family: 'own',
       op: 'generate',
-      modelUnknownText: `model '${request.model}' is on none of the backends`,
+      modelUnknownText: () => `model '${request.model}' is on none of the backends`,
       headers: visit.headers,
       ...continueWishOf(visit, settings),
       now: () => clock.now(),

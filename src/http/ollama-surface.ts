@@ -13,7 +13,7 @@ import { type Asked, Exchange } from '../proxy/exchange.ts'
 import type { Done, Told } from '../proxy/manage/manager.ts'
 import { continueWishOf } from './continue-wish.ts'
 import type { HttpDoors } from './doors.ts'
-import { planEmbedding, serveEmbedding } from './embed-split.ts'
+import { mayBeSpread, planEmbedding, serveEmbedding } from './embed-split.ts'
 import type { Visit } from './front.ts'
 import { merged } from './merged.ts'
 import { askWithoutModel, readRequest } from './reading.ts'
@@ -33,9 +33,12 @@ type SplitHandler = (visit: Visit, route: Route, wishes: Wishes) => Promise<void
 export class OllamaSurface {
   readonly #doors: HttpDoors
   readonly #split: Late<SplitHandler>
+  readonly #now: () => number
 
   constructor(doors: HttpDoors) {
     this.#doors = doors
+    const now = () => doors.clock.now()
+    this.#now = now
     this.#split = new Late(async () => {
       const [{ serveNativeSplit }, { SplitSurface }] = await Promise.all([
         import('./native-split.ts'),
@@ -119,21 +122,22 @@ export class OllamaSurface {
     params: Readonly<Record<string, string>>,
   ): Promise<void> {
     const { settings } = this.#doors
-    const read =
+    const reading =
       route.body === 'none'
         ? withoutBody(askForName(route, params['model'] ?? ''))
-        : await readRequest(visit, route, this.#doors.bodies, settings.placement.affinity)
+        : readRequest(visit, route, this.#doors.bodies, settings.placement.affinity)
+    const read = reading instanceof Promise ? await reading : reading
     if (!read.ok) return refuseAsOllama(visit, this.#doors, route, read)
     const exchange = this.#exchange(visit, route, read)
     this.#doors.server.place(exchange)
     if (read.ask.purpose === 'unload') return await this.#unload(visit, route, exchange)
-    if (read.ask.op === 'embed' && (await this.#spread(visit, route, exchange))) return
+    if (mayBeSpread(visit, route, exchange) && (await this.#spread(visit, route, exchange))) return
     await this.#doors.server.serve(exchange, this.#style(visit, route, read.ask.modelText))
   }
 
   /** True: it was a batch of embeddings that several backends have answered together. */
   async #spread(visit: Asking, route: Route, exchange: Exchange): Promise<boolean> {
-    using batch = await planEmbedding(visit, route, exchange, this.#doors)
+    using batch = await planEmbedding(route, exchange, this.#doors)
     if (!batch) return false
     using _body = exchange.asked.body
     await this.#recorded(visit, exchange, () => serveEmbedding(visit, batch, exchange, this.#doors))
@@ -283,7 +287,10 @@ export class OllamaSurface {
       rawHeaders: request.rawHeaders,
       tenant,
       session: ask.prefix === undefined ? undefined : sessionOf(who, tenant, tenants),
-      ...wishes,
+      // One by one: what is spread is copied as if nobody knew what is in it.
+      labels: wishes.labels,
+      work: wishes.work,
+      deadlineMs: wishes.deadlineMs,
       priority: wishes.priority ?? 'normal',
       arrivedMs: visit.arrivedMs,
       ask,
@@ -294,13 +301,16 @@ export class OllamaSurface {
   }
 
   #style(visit: Visit, route: Route, modelText: string): AnswerStyle {
+    const { continues, continuationWish, explains } = continueWishOf(visit, this.#doors.settings)
     return {
       family: route.family,
       op: route.op,
-      modelUnknownText: modelNotFoundText(route, modelText),
+      modelUnknownText: () => modelNotFoundText(route, modelText),
       headers: visit.headers,
-      ...continueWishOf(visit, this.#doors.settings),
-      now: () => this.#doors.clock.now(),
+      continues,
+      continuationWish,
+      explains,
+      now: this.#now,
     }
   }
 

@@ -20,31 +20,56 @@ export type Read =
   | { readonly ok: false; readonly status: number; readonly message: string }
 
 /**
- * Takes the body and learns from it as it arrives; throws a Failure or ClientGone. `withPrefix`: also how its prompt
- * begins, for the routes that have one.
+ * Takes the body and learns from it as it arrives; throws, or rejects with, a Failure or ClientGone. What has come
+ * already is read at once, without a promise. `withPrefix`: also how its prompt begins, for the routes that have one.
  */
-export async function readRequest(
+export function readRequest(
   visit: Visit,
   route: Route,
   budget: BodyBudget,
   withPrefix = false,
-): Promise<Read> {
-  const encoded = isZstd(visit, route)
+): Read | Promise<Read> {
   const hasher = withPrefix && readsPrompts.has(route.op) ? new PrefixHasher() : undefined
-  const scanner = encoded ? undefined : scannerFor(visit, route, hasher)
-  const body = await takeBody(visit.request.body, budget, (chunk) => scanner?.feed(chunk))
+  if (isZstd(visit, route)) return readPacked(visit, route, budget, hasher)
+  const scanner = scannerFor(visit, route, hasher)
+  const body = takeBody(visit.request.body, budget, (chunk) => scanner.feed(chunk))
+  return body instanceof Promise
+    ? body.then((taken) => readFrom(taken, scanner, route))
+    : readFrom(body, scanner, route)
+}
+
+function readFrom(body: HeldBody, scanner: BodyScanner | MultipartScanner, route: Route): Read {
   try {
-    const scan = scanner ? scanner.end() : await scanDecoded(body, hasher)
-    const read = readAsk(route, scan)
-    // What is packed has its model at another place.
-    if (read.ok)
-      return { ok: true, ask: encoded ? { ...read.ask, modelAt: undefined } : read.ask, body, scan }
-    body[Symbol.dispose]()
-    return read
+    return readAs(route, scanner.end(), body)
   } catch (error) {
     body[Symbol.dispose]()
     throw error
   }
+}
+
+async function readPacked(
+  visit: Visit,
+  route: Route,
+  budget: BodyBudget,
+  hasher: PrefixHasher | undefined,
+): Promise<Read> {
+  const body = await takeBody(visit.request.body, budget, () => {})
+  try {
+    const read = readAs(route, await scanDecoded(body, hasher), body)
+    // The model has another place in what was sent.
+    return read.ok ? { ...read, ask: { ...read.ask, modelAt: undefined } } : read
+  } catch (error) {
+    body[Symbol.dispose]()
+    throw error
+  }
+}
+
+/** What was found in a body; one that is refused is let go. */
+function readAs(route: Route, scan: ScanResult, body: HeldBody): Read {
+  const read = readAsk(route, scan)
+  if (read.ok) return { ok: true, ask: read.ask, body, scan }
+  body[Symbol.dispose]()
+  return read
 }
 
 /** A held body in one piece; who asks for it has charged a spooled one to the memory budget. */

@@ -123,13 +123,14 @@ export interface ArrivingBody {
 
 /**
  * Takes a whole body: small ones stay in memory, larger ones go to a file. `see` is shown every chunk as it arrives,
- * so that by the end the model is known as well. Throws a Failure at the first byte too many, and ClientGone.
+ * so that by the end the model is known as well. One that has come already is given back at once, without a promise.
+ * Throws, or rejects with, a Failure at the first byte too many, and ClientGone.
  */
 export function takeBody(
   arriving: ArrivingBody,
   budget: BodyBudget,
   see: (chunk: Buffer) => void,
-): Promise<HeldBody> {
+): HeldBody | Promise<HeldBody> {
   const { bodyBytesMax, bodyInMemoryBytesMax } = budget.limits
   const { declaredBytes } = arriving
   return declaredBytes !== undefined &&
@@ -199,28 +200,44 @@ async function takeLarge(
 }
 
 /** Nearly every body: its length is known, and memory has room for it. */
-async function takeSmall(
+function takeSmall(
   arriving: ArrivingBody,
   budget: BodyBudget,
   see: (chunk: Buffer) => void,
-): Promise<HeldBody> {
+): HeldBody | Promise<HeldBody> {
   if (arriving.declaredBytes === 0) return noBody
   const share = budget.memory()
   share.grow(arriving.declaredBytes ?? 0)
+  const chunks: Buffer[] = []
   try {
-    const chunks: Buffer[] = []
     const taken = arriving.each((chunk) => {
       see(chunk)
       chunks.push(chunk)
       return undefined
     })
-    if (taken !== undefined) await taken
-    return new BytesHeld(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks), share)
+    return taken === undefined ? heldIn(chunks, share) : whenTaken(taken, chunks, share)
   } catch (error) {
     share[Symbol.dispose]()
     throw error
   }
 }
+
+async function whenTaken(
+  taken: Promise<void>,
+  chunks: readonly Buffer[],
+  share: Share,
+): Promise<HeldBody> {
+  try {
+    await taken
+    return heldIn(chunks, share)
+  } catch (error) {
+    share[Symbol.dispose]()
+    throw error
+  }
+}
+
+const heldIn = (chunks: readonly Buffer[], share: Share) =>
+  new BytesHeld(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks), share)
 
 class BytesHeld implements HeldBody {
   readonly bytes: Buffer

@@ -66,7 +66,7 @@ class Inner implements InnerCallRunning {
     this.answer = this.#served(server, {
       family,
       op: route.op,
-      modelUnknownText: modelNotFoundText(route, ask.modelText),
+      modelUnknownText: () => modelNotFoundText(route, ask.modelText),
       headers: [],
       continues: false,
       continuationWish: undefined,

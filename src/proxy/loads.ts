@@ -264,8 +264,10 @@ const hung: Asked = {
 }
 
 /** The options that make a runner, as one text. */
-export function runnerKey(ask: Pick<Ask, 'runner'>): RunnerKey {
-  return Object.entries(ask.runner)
+export function runnerKey({ runner }: Pick<Ask, 'runner'>): RunnerKey {
+  const options = Object.entries(runner)
+  if (options.length === 0) return ''
+  return options
     .map(([name, value]) => `${name}=${value}`)
     .sort()
     .join(' ')

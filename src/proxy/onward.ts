@@ -50,14 +50,17 @@ export class Onward {
     if (sighting) conformance.seen(sighting)
   }
 
-  /**
-   * Its last attempt broke off: true when another backend has given the client the rest. Undefined: there is nothing
-   * that could be gone on with, so nobody was asked.
-   */
+  /** Its last attempt broke off, and left something that could be gone on with. */
+  mayGoOn({ attempts }: Exchange, answer: Answer): boolean {
+    const last = attempts[attempts.length - 1]
+    if (!last || last.outcome.kind === 'answered') return false
+    return answer.started && answer.given !== undefined
+  }
+
+  /** True when another backend has given the client the rest. Undefined: nobody could be asked. */
   async goOn(exchange: Exchange, answer: Answer): Promise<boolean | undefined> {
     const last = exchange.attempts.at(-1)
-    if (!last || last.outcome.kind === 'answered' || !answer.started || !answer.given)
-      return undefined
+    if (!last) return undefined
     exchange.hasTried({ name: last.backend })
     exchange.goingOn ??= await this.#goingOnFor(exchange, answer)
     const going = exchange.goingOn

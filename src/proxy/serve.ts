@@ -223,7 +223,8 @@ export class Server {
           lease[Symbol.dispose]()
         }
       }
-      if (await this.#goOn(exchange, answer)) return undefined
+      if (this.#onward.mayGoOn(exchange, answer) && (await this.#goOn(exchange, answer)))
+        return undefined
     } finally {
       blame()
     }

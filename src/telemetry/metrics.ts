@@ -71,6 +71,8 @@ const renderEveryMs = 1_000
 
 /** Where an exchange is counted. */
 interface Rows {
+  /** What these rows are of, beside the model and the backend. */
+  readonly of: Pick<ExchangeEnded, 'family' | 'op' | 'ending' | 'priority'>
   readonly inFlight: Tally
   readonly requests: Tally
   readonly bodyIn: Spread
@@ -230,8 +232,10 @@ export function createMetrics(
 
   const models = new Set<string>()
   const listed = (model: string) => {
-    if (models.size < modelsMax) models.add(model)
-    return modelLabel(model)
+    if (model === '' || models.has(model)) return model
+    if (models.size >= modelsMax) return 'other'
+    models.add(model)
+    return model
   }
   const modelLabel = (model: string) => (model === '' || models.has(model) ? model : 'other')
 
@@ -274,16 +278,23 @@ export function createMetrics(
     }
   }
 
-  /** All rows that an exchange of one kind counts in: found once, and by one key from then on. */
-  const rows = new Map<string, Rows>()
-  const started = new Map<string, Tally>()
+  /**
+   * All rows that an exchange of one kind counts in, by model and backend; of each two there are few. One key made of
+   * all six would be a new text for each exchange, read letter by letter to be found.
+   */
+  const rows = new Map<string, Map<string, Rows[]>>()
+  const started: { readonly family: string; readonly op: string; readonly row: Tally }[] = []
   function rowsOf(fact: ExchangeEnded, model: string): Rows {
     const { family, op, backend, ending, priority } = fact
-    const key = `${family} ${op} ${ending} ${priority} ${backend} ${model}`
-    let found = rows.get(key)
+    const kinds = kindsOf(model, backend)
+    let found = kinds.find(
+      ({ of }) =>
+        of.op === op && of.ending === ending && of.family === family && of.priority === priority,
+    )
     if (!found) {
       const about = [operationOf(op), 'ollama', model] as const
       found = {
+        of: { family, op, ending, priority },
         inFlight: inFlight.row(family, op),
         requests: requests.row(family, op, model, backend, ending),
         bodyIn: bodyIn.row(family, op),
@@ -293,7 +304,7 @@ export function createMetrics(
         firstToken: undefined,
         tokens: undefined,
       }
-      rows.set(key, found)
+      kinds.push(found)
     }
     // Made with the first number for them: a series of zeros would say that there was something to count.
     if (fact.firstByteMs !== undefined)
@@ -304,6 +315,22 @@ export function createMetrics(
         completion: tokens.row('completion', model, backend),
       }
     return found
+  }
+
+  function kindsOf(model: string, backend: string): Rows[] {
+    let ofModel = rows.get(model)
+    if (!ofModel) rows.set(model, (ofModel = new Map()))
+    let kinds = ofModel.get(backend)
+    if (!kinds) ofModel.set(backend, (kinds = []))
+    return kinds
+  }
+
+  function startedOf(family: string, op: string): Tally {
+    const found = started.find((each) => each.op === op && each.family === family)
+    if (found) return found.row
+    const row = inFlight.row(family, op)
+    started.push({ family, op, row })
+    return row
   }
 
   const registry = new Late(() => makeRegistry(all))
@@ -322,14 +349,8 @@ export function createMetrics(
       ...splitMetrics(make),
       ...reloadMetrics(make),
       ...residencyMetrics(make),
-      exchangeStarted(api, op) {
-        const key = `${api} ${op}`
-        let row = started.get(key)
-        if (!row) {
-          row = inFlight.row(api, op)
-          started.set(key, row)
-        }
-        row.value++
+      exchangeStarted(family, op) {
+        startedOf(family, op).value++
       },
       exchangeEnded(fact) {
         // A name that nobody served is only a word of the client's: it earns no series of its own.

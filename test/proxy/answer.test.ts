@@ -18,7 +18,7 @@ function answerFor(ask: Partial<Ask> = {}, continues = false) {
     {
       family: ask.family ?? 'ollama',
       op: ask.op ?? 'chat',
-      modelUnknownText: 'none has it',
+      modelUnknownText: () => 'none has it',
       continues,
       continuationWish: undefined,
       explains: false,

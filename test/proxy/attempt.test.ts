@@ -50,7 +50,7 @@ function attemptOf(
     {
       family: 'ollama',
       op: 'chat',
-      modelUnknownText: '',
+      modelUnknownText: () => '',
       headers: [],
       continues: false,
       continuationWish: undefined,

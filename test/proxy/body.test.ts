@@ -40,11 +40,11 @@ function desk() {
     const headers =
       length === undefined ? { 'transfer-encoding': 'chunked' } : { 'content-length': `${length}` }
     const seen: Buffer[] = []
-    const taken = takeBody(
-      new NodeArrived(Object.assign(stream, { headers }) as unknown as IncomingMessage),
-      budget,
-      (chunk) => void seen.push(chunk),
+    const arrived = new NodeArrived(
+      Object.assign(stream, { headers }) as unknown as IncomingMessage,
     )
+    const take = async () => await takeBody(arrived, budget, (chunk) => void seen.push(chunk))
+    const taken = take()
     taken.catch(() => {})
     return { stream, taken, seen: () => Buffer.concat(seen).toString() }
   }
@@ -152,7 +152,7 @@ describe('a body', () => {
     const stream = new PassThrough()
     const headers = { 'content-length': '500' }
     const request = Object.assign(stream, { headers }) as unknown as IncomingMessage
-    const taken = takeBody(new NodeArrived(request), budget, () => {})
+    const taken = Promise.resolve(takeBody(new NodeArrived(request), budget, () => {}))
     stream.end('x'.repeat(500))
     await expect(taken).rejects.toMatchObject({ code: 'body_budget_full', status: 503 })
     expect(budget.held).toEqual(nothing)

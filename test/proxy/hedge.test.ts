@@ -70,7 +70,7 @@ function sceneOf(scene: Scene = {}) {
     {
       family: 'ollama',
       op: 'chat',
-      modelUnknownText: '',
+      modelUnknownText: () => '',
       headers: [],
       continues: true,
       continuationWish: undefined,

@@ -15,7 +15,7 @@ export interface DeliveryStyle {
   readonly family: Family
   readonly op: Op
   /** The text for a model that nobody has; each route of Ollama has its own. */
-  readonly modelUnknownText: string
+  readonly modelUnknownText: () => string
   readonly now: () => number
 }
 
@@ -120,7 +120,7 @@ export class Delivery {
     this.#isOver = true
     this.result.status = error.status
     const { family, modelUnknownText } = this.#style
-    const message = error.code === 'model_unknown' ? modelUnknownText : error.message
+    const message = error.code === 'model_unknown' ? modelUnknownText() : error.message
     const answer = errorAnswer(family, error.status, message, {
       code: error.code,
       requestId: this.#exchange.asked.id,
