@@ -318,10 +318,11 @@ export function createMetrics(
   }
 
   function kindsOf(model: string, backend: string): Rows[] {
-    let ofModel = rows.get(model)
-    if (!ofModel) rows.set(model, (ofModel = new Map()))
-    let kinds = ofModel.get(backend)
-    if (!kinds) ofModel.set(backend, (kinds = []))
+    const ofModel = rows.get(model) ?? new Map<string, Rows[]>()
+    const kinds = ofModel.get(backend) ?? []
+    if (kinds.length > 0) return kinds
+    rows.set(model, ofModel)
+    ofModel.set(backend, kinds)
     return kinds
   }
 

@@ -18,7 +18,13 @@ it('keeps its idle connection when a request can not be written', async () => {
   const backend = backendAt('a', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
   const nothingElse = lateWire(() => Promise.reject(new Error('not wanted here')))
   const clock = realClock()
-  const wire = netWire({ connectMs: 2_000 }, clock, nothingElse, new Addresses({ clock }), realLoopTurn())
+  const wire = netWire(
+    { connectMs: 2_000 },
+    clock,
+    nothingElse,
+    new Addresses({ clock }),
+    realLoopTurn(),
+  )
   const listener = { head() {}, data() {}, ended() {}, failed() {} }
   const send = (headers: string[]) =>
     wire.send(backend, { method: 'GET', path: '/p', headers, body: undefined }, listener)
@@ -69,7 +75,13 @@ it('opens spare connections a few at a time, uses them, and lets them go when th
   const backend = backendAt('a', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
   const nothingElse = lateWire(() => Promise.reject(new Error('not wanted here')))
   const time = handClock()
-  const wire = netWire({ connectMs: 2_000 }, time, nothingElse, new Addresses({ clock: time }), realLoopTurn())
+  const wire = netWire(
+    { connectMs: 2_000 },
+    time,
+    nothingElse,
+    new Addresses({ clock: time }),
+    realLoopTurn(),
+  )
   const listener = { head() {}, data() {}, ended() {}, failed() {} }
   const request = { method: 'GET', path: '/', headers: ['Host', 'x'], body: undefined }
 
@@ -103,7 +115,13 @@ it('closes what a server has ended later, when all that must go on elsewhere has
   const backend = backendAt('a', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
   const nothingElse = lateWire(() => Promise.reject(new Error('not wanted here')))
   const clock = handClock()
-  const wire = netWire({ connectMs: 2_000 }, clock, nothingElse, new Addresses({ clock }), realLoopTurn())
+  const wire = netWire(
+    { connectMs: 2_000 },
+    clock,
+    nothingElse,
+    new Addresses({ clock }),
+    realLoopTurn(),
+  )
   const errors: Error[] = []
   let heads = 0
   const listener = {

@@ -7,8 +7,8 @@ export interface AnswerHead {
   readonly framing: 'length' | 'chunked' | 'none'
 }
 
-/** What a header may be made of on the wire; a letter beyond Latin-1 would be cut to a byte, and that could be a line end. */
-const unsendable = /[^\t\x20-\x7e\x80-\xff]/
+/** What nearly every answer begins with. */
+const okLine = 'HTTP/1.1 200 OK\r\n'
 
 /** The head of an answer, written as `node:http` writes it: the fields that were given, then those of the connection. */
 export function answerHead(
@@ -16,16 +16,20 @@ export function answerHead(
   rawHeaders: readonly string[],
   connection: { readonly keepAliveS: number | undefined; readonly date: string },
 ): AnswerHead {
-  let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`
+  let text = status === 200 ? okLine : `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`
   let framing: AnswerHead['framing'] = status === 204 || status === 304 ? 'none' : 'chunked'
   let isDated = false
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = rawHeaders[index]!
     const value = rawHeaders[index + 1]!
-    if (unsendable.test(value)) throw new Error(`a header that can not be sent: ${name}`)
+    if (!isSendable(value)) throw new Error(`a header that can not be sent: ${name}`)
     text += `${name}: ${value}\r\n`
-    if (name.length === 4) isDated ||= name.toLowerCase() === 'date'
-    else if (name.length === 14 && framing === 'chunked' && name.toLowerCase() === 'content-length')
+    if (name.length === 4) isDated ||= isNamed(name, 'Date', 'date')
+    else if (
+      name.length === 14 &&
+      framing === 'chunked' &&
+      isNamed(name, 'Content-Length', 'content-length')
+    )
       framing = 'length'
   }
   if (!isDated) text += `Date: ${connection.date}\r\n`
@@ -35,4 +39,16 @@ export function answerHead(
       : `Connection: keep-alive\r\nKeep-Alive: timeout=${connection.keepAliveS}\r\n`
   if (framing === 'chunked') text += 'Transfer-Encoding: chunked\r\n'
   return { text: `${text}\r\n`, framing }
+}
+
+const isNamed = (name: string, title: string, lower: string) =>
+  name === title || name.toLowerCase() === lower
+
+/** What a header may be made of on the wire; a letter beyond Latin-1 would be cut to a byte, and that could be a line end. */
+function isSendable(value: string): boolean {
+  for (let index = 0; index < value.length; index++) {
+    const code = value.charCodeAt(index)
+    if (code < 0x20 ? code !== 0x09 : code === 0x7f || code > 0xff) return false
+  }
+  return true
 }

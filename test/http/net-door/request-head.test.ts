@@ -34,6 +34,23 @@ describe('a plain head', () => {
     )
   })
 
+  it('keeps the letters of its names', () => {
+    const lines = ['GET /api/tags HTTP/1.1', 'HOST: a', 'accept: b', 'Origin: c', 'ORIGIM: d']
+    const head = read([...lines, 'constructor: e'])
+    expect(head?.rawHeaders).toEqual([
+      ...['HOST', 'a', 'accept', 'b', 'Origin', 'c', 'ORIGIM', 'd', 'constructor', 'e'],
+    ])
+    expect(Object.keys(head?.headers ?? {})).toEqual([
+      ...['host', 'accept', 'origin', 'origim', 'constructor'],
+    ])
+  })
+
+  it('may be as long as it may be, and no byte longer', () => {
+    const room = 16_384 - bytesOf([...plain, 'A: ']).length
+    expect(read([...plain, `A: ${'x'.repeat(room)}`], '{}')?.bytes).toBe(16_384)
+    expect(read([...plain, `A: ${'x'.repeat(room + 1)}`], '{}')).toBeUndefined()
+  })
+
   it('of a GET needs no length', () => {
     expect(read(['GET /api/tags HTTP/1.1', 'Host: a'])).toMatchObject({ bodyBytes: 0 })
     expect(read(['GET /api/tags HTTP/1.1', 'Host: a', 'Content-Length: x'])).toBeUndefined()
@@ -56,6 +73,10 @@ describe('a plain head', () => {
     ['names fields of the connection', [...plain, 'Connection: close, x-odd']],
     ['speaks of a connection in two places', [...plain, 'Proxy-Connection: close']],
     ['has two hosts', [...plain, 'host: b']],
+    ['has two hosts in odd letters', [...plain, 'hOsT: b']],
+    ['has two lengths in odd letters', [...plain.slice(0, 2), 'cONTENT-lENGTH: 2', plain[3]]],
+    ['has the name of what all objects have twice', [...plain, 'Constructor: b', 'constructor: c']],
+    ['has too many fields', [...plain, ...Array.from({ length: 198 }, (_, at) => `A-${at}: b`)]],
     ['has no host', plain.filter((line) => !line.startsWith('Host'))],
     ['has a name twice', [...plain, 'A: b', 'a: c']],
     ['is of an older version', ['POST /api/chat HTTP/1.0', ...plain.slice(1)]],
