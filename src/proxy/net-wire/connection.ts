@@ -145,13 +145,14 @@ export class Connection implements AtTurnEnd {
     this.#call = undefined
     // A server that answered before it had read the request may never read on.
     const unread = this.#socket.writableLength > 0
-    if (rest > 0 || unread || !call.keepAlive) this.destroy()
-    else {
-      this.#socket.resume()
-      // One turn later: a server that closes behind its answer has then been heard, and nobody runs into it.
-      this.#doors.turn.atEnd(this)
-    }
+    const isSpent = rest > 0 || unread || !call.keepAlive
+    if (isSpent) this.destroy()
+    // First of all the client gets it.
     call.tellEnd()
+    if (isSpent) return
+    if (this.#socket.isPaused()) this.#socket.resume()
+    // One turn later: a server that closes behind its answer has then been heard, and nobody runs into it.
+    this.#doors.turn.atEnd(this)
   }
 
   /** The backend will send no more. */
