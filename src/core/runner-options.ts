@@ -39,7 +39,8 @@ export function compareRunner(wanted: RunnerKey, known: RunnerKnown): 'same' | '
 
 /** The context that it comes to; undefined: the server decides, and how is not known. */
 function contextIn(key: RunnerKey, known: RunnerKnown): number | undefined {
-  const text = /(?:^| )num_ctx=([^ ]*)/.exec(key)?.[1]
+  // Nearly always there are none, and this is asked of every endpoint for every request.
+  const text = key === '' ? undefined : /(?:^| )num_ctx=([^ ]*)/.exec(key)?.[1]
   if (text === undefined) {
     // What a load without any made is what the server gives.
     return known.loadedWith !== undefined && !known.loadedWith.includes('num_ctx=')
@@ -52,6 +53,7 @@ function contextIn(key: RunnerKey, known: RunnerKnown): number | undefined {
 }
 
 function othersIn(key: RunnerKey): string {
+  if (key === '') return ''
   return key
     .split(' ')
     .filter((each) => each !== '' && !each.startsWith('num_ctx='))

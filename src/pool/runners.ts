@@ -32,8 +32,12 @@ export class Runners {
     wanted: RunnerKey,
     contextDefault: number | undefined,
   ): 'same' | 'other' | 'unknown' {
+    const loadedWith = this.#loadedWith.get(canonical)
+    // What `compareRunner` would say as well, without asking for contexts that it would not look at.
+    if (loadedWith === wanted) return 'same'
+    if (wanted === '' && loadedWith === undefined && contextDefault === undefined) return 'unknown'
     return compareRunner(wanted, {
-      loadedWith: this.#loadedWith.get(canonical),
+      loadedWith,
       contextLoaded: this.contextOf(canonical),
       contextTrained: this.#onDisk.get(canonical)?.contextTrained,
       contextDefault,

@@ -56,7 +56,12 @@ export class Dispatcher {
     const rush = this.#rush
     this.#record = doors.record
     this.#survey = new Survey({ ...doors, costs, running, turns, rush }, settings)
-    const asIs = { nextOf: turns.nextOf.bind(turns), took: untouched }
+    const asIs = {
+      nextOf: turns.nextOf.bind(turns),
+      turnOf: turns.turnOf.bind(turns),
+      nextAfter: turns.nextAfter.bind(turns),
+      took: untouched,
+    }
     const glances = { costs, running, rush, turns: asIs, explaining: true }
     this.#glance = new Survey({ ...doors, ...glances }, settings)
   }
@@ -125,9 +130,17 @@ export class Dispatcher {
     { id, waitedMs, atWallMs }: Pick<Decision, 'id' | 'waitedMs' | 'atWallMs'>,
   ): Decision {
     const { promptTokens, outTokens } = waiting.work
-    const expectedS = expectedSecondsIn(table)
-    const more = { id, waitedMs, atWallMs, promptTokens, outTokens, expectedS, tookMs: undefined }
-    return this.decisions.add({ table, barred, ...more })
+    return this.decisions.add({
+      id,
+      table,
+      barred,
+      atWallMs,
+      waitedMs,
+      promptTokens,
+      outTokens,
+      expectedS: expectedSecondsIn(table),
+      tookMs: undefined,
+    })
   }
 
   /** The seat is taken. To be called before the next decision. */

@@ -20,8 +20,8 @@ export class Ends {
   #isPlanned = false
   /** Since then. */
   #passedS = 0
-  /** Seats that the plan has taken while nobody had asked. */
-  readonly #taken: number[] = []
+  /** Seats that the plan has taken while nobody had asked; mostly none, and then there is no list to look at. */
+  #taken: number[] | undefined
 
   constructor(source?: EndsSource) {
     this.#source = source
@@ -47,7 +47,7 @@ export class Ends {
   /** A plan that was made in it is over, and time has gone by: its source is asked when it matters. */
   forget(): void {
     this.#isKnown = false
-    this.#taken.length = 0
+    this.#taken = undefined
   }
 
   /** Of its source: soonest first. */
@@ -67,6 +67,7 @@ export class Ends {
 
   add(inS: number): void {
     if (!this.#isKnown) {
+      this.#taken ??= []
       this.#taken.push(inS)
       return
     }
@@ -90,7 +91,7 @@ export class Ends {
     if (this.#isKnown) return this.#seconds
     this.#isKnown = true
     this.#source?.fillEnds(this)
-    for (const inS of this.#taken) this.add(inS)
+    if (this.#taken) for (const inS of this.#taken) this.add(inS)
     return this.#seconds
   }
 

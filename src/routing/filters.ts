@@ -29,7 +29,7 @@ export function barOf(
   // A cloud model needs no copy on disk, only a server that is signed in; who lists it comes first (choose).
   if (!model && !need.cloud) return 'noModel'
   if (need.pinned !== undefined && need.pinned !== endpoint.name) return 'notPinned'
-  if (need.not.has(endpoint.name)) return 'tried'
+  if (need.not.size > 0 && need.not.has(endpoint.name)) return 'tried'
   if (endpoint.takes?.(need.model) === false) return 'notItsModel'
   if (need.rules !== undefined && !mayServe(need.rules, endpoint)) return 'ruledOut'
   if (!endpoint.enabled) return 'draining'

@@ -1,6 +1,6 @@
 import { Roster } from '../core/roster.ts'
 import { Shares } from './shares.ts'
-import { type Node, type Passed, TenantLine } from './tenant-line.ts'
+import { isPassed, type Kind, type Node, type Passed, TenantLine } from './tenant-line.ts'
 
 /** Bands of the queue, most urgent first. */
 export const priorities = ['interactive', 'normal', 'batch'] as const
@@ -46,6 +46,10 @@ interface Crowd {
   sinceMs: number
 }
 
+interface KindInLine<W> extends Kind {
+  readonly nodes: Roster<Node<W>>
+}
+
 /**
  * The queue's order, in three steps. First the band: `batch` stands behind everybody, and `interactive` before everybody
  * only where the configuration lets it (`acrossTenants`), else before its own tenant's others. In a band the tenant
@@ -69,7 +73,7 @@ export class Line<W extends Waiter> {
   readonly #counts: Record<Priority, number> = { interactive: 0, normal: 0, batch: 0 }
   readonly #models = new Map<string, Crowd>()
   /** Who waits, by key; any of them stands for all. */
-  readonly #kinds = new Map<string, Roster<Node<W>>>()
+  readonly #kinds = new Map<string, KindInLine<W>>()
   readonly #tenants = new Map<string, number>()
   readonly shares: Shares
   #arrived = 0
@@ -103,7 +107,7 @@ export class Line<W extends Waiter> {
 
   /** One of those who wait with each key. */
   *oneOfEach(): Generator<W, void> {
-    for (const { anyone } of this.#kinds.values()) if (anyone) yield anyone.waiter
+    for (const { nodes } of this.#kinds.values()) if (nodes.anyone) yield nodes.anyone.waiter
   }
 
   /** Names of the models that somebody waits for. */
@@ -133,6 +137,7 @@ export class Line<W extends Waiter> {
   join(waiter: W): void {
     const node: Node<W> = {
       waiter,
+      kind: this.#kindOf(waiter.key),
       sinceMs: waiter.sinceMs,
       deadlineMs: waiter.deadlineMs,
       serviceMs: (waiter.serviceS ?? 1) * 1_000,
@@ -146,7 +151,7 @@ export class Line<W extends Waiter> {
     this.#nodes.set(waiter, node)
     this.#byAge[node.level]!.add(node)
     this.#countIn(waiter)
-    this.#intoKind(node)
+    this.#kindOf(waiter.key).nodes.add(node)
     this.#putIn(node)
   }
 
@@ -155,7 +160,10 @@ export class Line<W extends Waiter> {
     const node = this.#nodes.get(waiter)
     if (node) this.#outOfKind(node)
     change()
-    if (node) this.#intoKind(node)
+    if (!node) return
+    const kind = this.#kindOf(waiter.key)
+    node.kind = kind
+    kind.nodes.add(node)
   }
 
   /** It was given a seat. */
@@ -205,7 +213,7 @@ export class Line<W extends Waiter> {
     this.#offered.clear()
     if (this.#starts % overdueEvery === overdueEvery - 1)
       for (const node of this.#overdue(nowMs, passed)) {
-        if (passed.has(node.waiter.key)) continue
+        if (isPassed(node, walk, passed)) continue
         node.walk = walk
         yield node.waiter
         if (walk !== this.#walks) return
@@ -305,21 +313,20 @@ export class Line<W extends Waiter> {
     } else this.#models.set(waiter.model, { count: 1, sinceMs: waiter.sinceMs })
   }
 
-  #intoKind(node: Node<W>): void {
-    const { key } = node.waiter
+  #kindOf(key: string): KindInLine<W> {
     let kind = this.#kinds.get(key)
     if (!kind) {
-      kind = new Roster()
+      kind = { key, passedIn: 0, nodes: new Roster() }
       this.#kinds.set(key, kind)
     }
-    kind.add(node)
+    return kind
   }
 
   #outOfKind(node: Node<W>): void {
-    const { key } = node.waiter
-    const kind = this.#kinds.get(key)
-    kind?.delete(node)
-    if (kind?.size === 0) this.#kinds.delete(key)
+    const { key } = node.kind
+    const nodes = this.#kinds.get(key)?.nodes
+    nodes?.delete(node)
+    if (nodes?.size === 0) this.#kinds.delete(key)
   }
 
   #countOut(waiter: W): void {

@@ -19,24 +19,49 @@ export interface TurnsTaken {
   took(endpoint: EndpointView, share: number): void
 }
 
+/** Where an endpoint's last turn ended. */
+export interface Turn {
+  endsAt: number
+}
+
+/** For who looks at every endpoint all the time: what is kept of one is looked up once. */
+export interface TurnsKept extends TurnsTaken {
+  turnOf(endpoint: EndpointView): Turn
+  nextAfter(turn: Turn): number
+}
+
 /**
  * What pickers remember between two picks: each endpoint's turns, on a scale on which every turn is as long as one
  * divided by the endpoint's share (start-time fair queueing). Ties go round by it, or the first endpoint in the file
  * would carry every quiet hour alone. Who is new, or was away or full for a while, goes on where the others are now:
  * what it missed it does not get all at once.
  */
-export class Turns implements TurnsTaken {
-  readonly #endsAt = new WeakMap<EndpointView, number>()
+export class Turns implements TurnsKept {
+  readonly #turns = new WeakMap<EndpointView, Turn>()
   #now = 0
+
+  turnOf(endpoint: EndpointView): Turn {
+    let turn = this.#turns.get(endpoint)
+    if (!turn) {
+      turn = { endsAt: 0 }
+      this.#turns.set(endpoint, turn)
+    }
+    return turn
+  }
+
+  nextAfter({ endsAt }: Turn): number {
+    return Math.max(this.#now, endsAt)
+  }
 
   /** Where the endpoint's next turn would begin; who has the lowest is due. */
   nextOf(endpoint: EndpointView): number {
-    return Math.max(this.#now, this.#endsAt.get(endpoint) ?? 0)
+    return this.nextAfter(this.turnOf(endpoint))
   }
 
   took(endpoint: EndpointView, share: number): void {
-    this.#now = this.nextOf(endpoint)
-    this.#endsAt.set(endpoint, this.#now + 1 / share)
+    const turn = this.turnOf(endpoint)
+    this.#now = this.nextAfter(turn)
+    turn.endsAt = this.#now + 1 / share
   }
 }
 

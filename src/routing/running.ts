@@ -60,6 +60,8 @@ interface MachineRuns extends Goings {
 const idle: Goings = Object.freeze({ runs: [], loading: 0, version: 0 })
 /** How far a run has come is worked out anew no more often: a busy fleet decides a thousand times a second. */
 export const lookAgainMs = 250
+/** Endpoints that are kept while nothing runs there, or each request to an idle one would make it anew. */
+const idleKeptMax = 4_096
 /** … nor for one stream more or less beside more than so many. */
 const streamsAlike = 8
 
@@ -78,8 +80,15 @@ export class Running {
   ): Run {
     const machine = this.#machineOf(start.served.endpoint)
     const loadEndsMs = isCold ? nowMs + start.rates.loadS * 1_000 : 0
+    // Written out: to spread an object costs more than all the rest of it.
     const run: Run = {
-      ...start,
+      served: start.served,
+      size: start.size,
+      work: start.work,
+      asTry: start.asTry,
+      cachedTokens: start.cachedTokens,
+      rates: start.rates,
+      progress: start.progress,
       startedMs: nowMs,
       loadEndsMs,
       loadMs: 0,
@@ -127,16 +136,18 @@ export class Running {
     const tookMs = nowMs - run.startedMs
     const servedMs = nowMs - run.servedFromMs
     const firstTokenAtMs = firstTokenOf(run)
-    if (machine.runs.length === 0) this.#machines.delete(run.served.endpoint)
+    const streamMs = machine.streamMs - run.streamsFrom
+    if (machine.runs.length === 0) this.#rest(run.served.endpoint, machine)
     return {
-      ...run.served,
+      endpoint: run.served.endpoint,
+      weights: run.served.weights,
+      sizeBytes: run.served.sizeBytes,
       size: run.size,
       endedMs: nowMs,
       tookMs,
       firstTokenMs: firstTokenAtMs === undefined ? undefined : firstTokenAtMs - run.startedMs,
       loadMs: run.loadMs,
-      streams:
-        served && servedMs > 0 ? Math.max(1, (machine.streamMs - run.streamsFrom) / servedMs) : 1,
+      streams: served && servedMs > 0 ? Math.max(1, streamMs / servedMs) : 1,
       cachedTokens: run.cachedTokens,
       figures: how.figures,
       pieces: firstTokenAtMs === undefined ? 0 : run.progress.pieces,
@@ -184,6 +195,14 @@ export class Running {
   #count(machine: MachineRuns, nowMs: number): void {
     machine.streamMs += machine.streams * (nowMs - machine.atMs)
     machine.atMs = nowMs
+  }
+
+  /** As it was before anything ran there, to the last bit. */
+  #rest(endpoint: string, machine: MachineRuns): void {
+    machine.streamMs = 0
+    machine.atMs = 0
+    machine.version = 0
+    if (this.#machines.size > idleKeptMax) this.#machines.delete(endpoint)
   }
 
   #machineOf(endpoint: string): MachineRuns {

@@ -52,8 +52,6 @@ export function begin({ scratch }: Snapshot, place: Place, onSeatS: number | und
   place.warmInS = machine.loadingS
 }
 
-const nameOf = ({ endpoint }: Place) => endpoint.name
-
 function tableOf(
   snapshot: Snapshot,
   circumstances: Circumstances,
@@ -64,11 +62,11 @@ function tableOf(
   const { places } = field
   const count = Math.min(places.length, tablePlacesMax)
   const { costs, terms } = snapshot.scratch
-  const kept = places.slice(0, count)
-  // The winner is always among those that are kept.
-  if (winner >= count) kept[count - 1] = places[winner]!
+  const endpoints: string[] = new Array(count)
   for (let row = 0; row < count; row++) {
+    // The winner is always among those that are kept.
     const at = row === count - 1 && winner >= count ? winner : row
+    endpoints[row] = places[at]!.machine.name
     const from = row * termCount
     if (costs[at] === Number.POSITIVE_INFINITY) terms.fill(Number.NaN, from, from + termCount)
     else writeTerms(terms, from, circumstances, at, snapshot)
@@ -78,9 +76,9 @@ function tableOf(
     atMs: snapshot.nowMs,
     by: 'expected-completion',
     because: undefined,
-    endpoints: kept.map(nameOf),
+    endpoints,
     terms: terms.slice(0, count * termCount),
-    winner: places[winner]!.endpoint.name,
+    winner: places[winner]!.machine.name,
     asTry,
     placesInAll: places.length,
   }

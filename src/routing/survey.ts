@@ -1,7 +1,8 @@
 import type { EndpointView, ModelView } from '../core/endpoint-view.ts'
 import type { RoutingSettings } from '../core/settings.ts'
-import { type Barred, barsOf, candidatesFor, isServable } from './able.ts'
+import { type Barred, barsOf, findAble, isServable, noneAble } from './able.ts'
 import { type Costs, secondsOf } from './costs/costs.ts'
+import type { Pair } from './costs/pair.ts'
 import { blankRates, type Rates } from './costs/rates.ts'
 import { weightsKey } from './costs/sample.ts'
 import { Ends, type EndsSource, insert } from './ends.ts'
@@ -15,7 +16,7 @@ import {
 } from './field.ts'
 import type { Bar } from './filters.ts'
 import type { Need } from './need.ts'
-import type { TurnsTaken } from './pickers.ts'
+import type { Turn, TurnsKept } from './pickers.ts'
 import type { Snapshot, Waiting } from './plan.ts'
 import { type Prices, usualPrices } from './prices.ts'
 import { isWarmFor } from './residency/warm.ts'
@@ -25,6 +26,8 @@ import { Scratch } from './scratch.ts'
 
 /** Models of one endpoint whose places are kept between decisions. */
 const placesKeptMax = 256
+/** Models whose places are kept side by side with the endpoints. */
+const rowsMax = 256
 
 /** Who has waited for a load so long is let in, whatever has to leave the memory. */
 const patienceS = 60
@@ -41,7 +44,7 @@ export interface SurveyDoors {
   readonly endpoints: () => readonly EndpointView[]
   readonly costs: Costs
   readonly running: Running
-  readonly turns: TurnsTaken
+  readonly turns: TurnsKept
   readonly tastes?: Tastes
   readonly prices?: Prices
   readonly rush?: Rush
@@ -55,7 +58,7 @@ export interface SurveyDoors {
 export class Survey implements Snapshot {
   readonly scratch = new Scratch()
   readonly prices: Prices
-  readonly turns: TurnsTaken
+  readonly turns: TurnsKept
   readonly explaining: boolean
   readonly hasCaches: boolean
   readonly hasPrices: boolean
@@ -64,6 +67,13 @@ export class Survey implements Snapshot {
   readonly #doors: SurveyDoors
   readonly #tastes: Tastes
   readonly #machines = new WeakMap<EndpointView, MachineKept>()
+  /** By model, each endpoint's place at the endpoint's number: what was found last, and mostly is what is looked for. */
+  readonly #rows = new Map<string, (PlaceKept | undefined)[]>()
+  #endpoints: readonly EndpointView[] = []
+  readonly #able = noneAble()
+  /** The first kind of need that was asked for; who decides about one request asks for no other. */
+  #firstKey = ''
+  #firstField: Field | undefined
   readonly #fields = new Map<string, Field>()
   /** Seats that somebody could take now, in the plan, by model. */
   readonly #openSeats = new Map<string, number>()
@@ -86,12 +96,19 @@ export class Survey implements Snapshot {
     this.nowMs = nowMs
     this.#number++
     this.#agedFills.left = agedFillsMax
+    this.#firstField = undefined
     if (this.#fields.size > 0) this.#fields.clear()
     if (this.#openSeats.size > 0) this.#openSeats.clear()
     return this
   }
 
   fieldOf({ key, need }: Waiting): Field {
+    if (this.#firstField === undefined) {
+      this.#firstKey = key
+      this.#firstField = this.#fieldFor(need)
+      return this.#firstField
+    }
+    if (key === this.#firstKey) return this.#firstField
     let field = this.#fields.get(key)
     if (!field) {
       field = this.#fieldFor(need)
@@ -135,7 +152,15 @@ export class Survey implements Snapshot {
 
   cachedTokens(waiting: Waiting, field: Field, at: number): number {
     const { cachedTokens } = this.#tastes
-    return cachedTokens ? cachedTokens(field.places[at]!.endpoint, waiting.need, this.nowMs) : 0
+    if (!cachedTokens) return 0
+    // Asked for the cost, among equals, for the table and for the winner: it is the same all through a decision.
+    const place = field.places[at] as PlaceKept
+    const { need } = waiting
+    if (place.cachedFor !== need) {
+      place.cachedTokens = cachedTokens(place.endpoint, need, this.nowMs)
+      place.cachedFor = need
+    }
+    return place.cachedTokens
   }
 
   /** Nobody looks after that: a copy that is there, or comes, is not doubled at another model's cost at once. */
@@ -157,21 +182,28 @@ export class Survey implements Snapshot {
 
   #fieldFor(need: Need): Field {
     const { costs } = this.#doors
-    const places: PlaceKept[] = []
+    const endpoints = this.#doors.endpoints()
+    const able = this.#able
+    const barred: Barred[] = []
+    findAble(able, endpoints, need, barred)
+    const row = this.#rowOf(need.model, endpoints)
+    const places: PlaceKept[] = new Array(able.count)
     let warmSomewhere = false
     let loadingSomewhere = false
     let perSecond = 0
     let someHeld = false
     const usual = costs.usualOf(need.model)
-    const barred: Barred[] = []
-    for (const { endpoint, model } of candidatesFor(this.#doors.endpoints(), need, barred)) {
-      const place = this.#machine(endpoint).place(model, need, this.#number, this.nowMs)
-      places.push(place)
+    for (let index = 0; index < places.length; index++) {
+      const model = able.models[index]
+      const at = able.at[index]!
+      const place = this.#placeOf(endpoints[at]!, model, need, row, at)
+      places[index] = place
       if (place.warm) warmSomewhere = true
       if (place.held) someHeld = true
       if (place.warmInS !== undefined) loadingSomewhere = true
       if (!need.seat || !model || !(place.warm || place.warmInS !== undefined)) continue
-      perSecond += model.seatsLimit / secondsOf(usual, place.rates, model.seatsLimit)
+      const { seatsLimit } = model
+      perSecond += seatsLimit / secondsOf(usual, place.rates, seatsLimit)
     }
     if (this.#tastes.keeping?.isSwapping(need.model)) loadingSomewhere = true
     const distrust = costs.distrust(need.model)
@@ -189,13 +221,50 @@ export class Survey implements Snapshot {
     }
   }
 
+  #rowOf(model: string, endpoints: readonly EndpointView[]): (PlaceKept | undefined)[] {
+    // Another list of endpoints: some are gone, and the others may have other numbers.
+    if (endpoints !== this.#endpoints) {
+      this.#endpoints = endpoints
+      this.#rows.clear()
+    }
+    let row = this.#rows.get(model)
+    if (!row) {
+      if (this.#rows.size >= rowsMax) this.#rows.clear()
+      row = []
+      this.#rows.set(model, row)
+    }
+    return row
+  }
+
+  #placeOf(
+    endpoint: EndpointView,
+    model: ModelView | undefined,
+    need: Need,
+    row: (PlaceKept | undefined)[],
+    at: number,
+  ): PlaceKept {
+    let place = row[at]
+    if (!place?.isOf(endpoint, model, need)) {
+      place = this.#machine(endpoint).place(model, need)
+      row[at] = place
+    }
+    const { machine } = place
+    const number = this.#number
+    if (machine.number !== number) machine.look(number, this.nowMs)
+    // Another name of the same weights finds the plan as it is.
+    if (place.number !== number) {
+      place.number = number
+      place.look(model, need, this.nowMs, this.#tastes)
+    }
+    return place
+  }
+
   #machine(endpoint: EndpointView): MachineKept {
     let machine = this.#machines.get(endpoint)
     if (!machine) {
-      machine = new MachineKept(endpoint, this.#doors, this.#tastes, this.#agedFills)
+      machine = new MachineKept(endpoint, this.#doors, this.#agedFills)
       this.#machines.set(endpoint, machine)
     }
-    if (machine.number !== this.#number) machine.look(this.#number, this.nowMs)
     return machine
   }
 }
@@ -211,7 +280,9 @@ interface AgedFills {
 
 class MachineKept implements Machine {
   readonly endpoint: EndpointView
+  readonly name: string
   number = 0
+  nowMs = 0
   goings: Goings
   streams = 0
   foreignS = 0
@@ -221,52 +292,51 @@ class MachineKept implements Machine {
   turn = 0
   changes = 0
   readonly #doors: SurveyDoors
-  readonly #tastes: Tastes
   readonly #agedFills: AgedFills
+  readonly #turn: Turn
   readonly #places = new Map<string, PlaceKept>()
 
-  constructor(endpoint: EndpointView, doors: SurveyDoors, tastes: Tastes, agedFills: AgedFills) {
+  constructor(endpoint: EndpointView, doors: SurveyDoors, agedFills: AgedFills) {
     this.endpoint = endpoint
+    this.name = endpoint.name
     this.goings = doors.running.at(endpoint.name)
     this.#doors = doors
-    this.#tastes = tastes
     this.#agedFills = agedFills
-  }
-
-  get name(): string {
-    return this.endpoint.name
+    this.#turn = doors.turns.turnOf(endpoint)
   }
 
   /** A plan that was made here before is over. */
   look(number: number, nowMs: number): void {
     const { costs, running, turns } = this.#doors
     this.number = number
+    this.nowMs = nowMs
     this.changes++
-    this.goings = running.at(this.name)
+    // As long as something runs there it is the same object.
+    if (this.goings.runs.length === 0) this.goings = running.at(this.name)
     this.streams = this.goings.runs.length
     this.loadingS = this.goings.loading > 0 ? running.loadingS(this.name, nowMs) : 0
     this.foreignS = costs.foreignS(this.name, nowMs)
     this.room = this.endpoint.room
     this.begun = 0
-    this.turn = turns.nextOf(this.endpoint)
+    this.turn = turns.nextAfter(this.#turn)
   }
 
-  place(model: ModelView | undefined, need: Need, number: number, nowMs: number): PlaceKept {
+  place(model: ModelView | undefined, need: Need): PlaceKept {
     const weights = weightsKey(model?.digest, need.model, need.runner)
     // What takes no seat has a place of its own, with room for everybody.
     const key = need.seat ? weights : ` ${weights}`
     let place = this.#places.get(key)
     if (!place) {
-      if (this.#places.size >= placesKeptMax) this.#places.clear()
-      place = new PlaceKept(this, weights, this.#doors, this.#agedFills)
+      if (this.#places.size >= placesKeptMax) this.#forgetPlaces()
+      place = new PlaceKept(this, model, need, this.#doors, this.#agedFills)
       this.#places.set(key, place)
     }
-    // Another name of the same weights finds the plan as it is.
-    if (place.number !== number) {
-      place.number = number
-      place.look(model, need, nowMs, this.#tastes)
-    }
     return place
+  }
+
+  #forgetPlaces(): void {
+    for (const place of this.#places.values()) place.isForgotten = true
+    this.#places.clear()
   }
 }
 
@@ -277,6 +347,11 @@ class PlaceKept implements Place, EndsSource {
   readonly rates: Rates = blankRates()
   readonly ends: Ends
   number = 0
+  /** Another one may stand for these seats by now. */
+  isForgotten = false
+  /** Tokens of this need's prompt in the cache there, as this decision sees it. */
+  cachedFor: Need | undefined
+  cachedTokens = 0
   model: ModelView | undefined
   free = 0
   begun = 0
@@ -295,7 +370,12 @@ class PlaceKept implements Place, EndsSource {
   pushingS = 0
   readonly #doors: SurveyDoors
   readonly #agedFills: AgedFills
-  #nowMs = 0
+  /** What `weights` are made of. */
+  readonly #digest: string
+  readonly #runner: string
+  readonly #takesSeat: boolean
+  #pair: Pair | undefined
+  #pairsVersion = -1
   #name = ''
   #used = 0
   #filledVersion = -1
@@ -303,10 +383,19 @@ class PlaceKept implements Place, EndsSource {
   #filledMs = 0
   #ratesVersion = -1
 
-  constructor(machine: MachineKept, weights: string, doors: SurveyDoors, agedFills: AgedFills) {
+  constructor(
+    machine: MachineKept,
+    model: ModelView | undefined,
+    need: Need,
+    doors: SurveyDoors,
+    agedFills: AgedFills,
+  ) {
     this.machine = machine
     this.endpoint = machine.endpoint
-    this.weights = weights
+    this.weights = weightsKey(model?.digest, need.model, need.runner)
+    this.#digest = model?.digest ?? need.model
+    this.#runner = need.runner
+    this.#takesSeat = need.seat
     this.#doors = doors
     this.#agedFills = agedFills
     this.ends = new Ends(this)
@@ -316,11 +405,23 @@ class PlaceKept implements Place, EndsSource {
     return this.machine.begun
   }
 
+  /** Whether these are the seats that the need would use there. */
+  isOf(endpoint: EndpointView, model: ModelView | undefined, need: Need): boolean {
+    return (
+      this.endpoint === endpoint &&
+      this.#digest === (model?.digest ?? need.model) &&
+      this.#runner === need.runner &&
+      this.#takesSeat === need.seat &&
+      !this.isForgotten
+    )
+  }
+
   look(model: ModelView | undefined, need: Need, nowMs: number, tastes: Tastes): void {
     const { machine, endpoint, weights, rates } = this
     const { costs, running } = this.#doors
     this.model = model
     this.begun = 0
+    this.cachedFor = undefined
     this.warm = model === undefined || isWarmFor(model, need)
     this.warmInS = undefined
     this.evicts = false
@@ -331,14 +432,17 @@ class PlaceKept implements Place, EndsSource {
       this.held = false
       return
     }
-    this.#nowMs = nowMs
     this.#name = need.model
     this.#used = model.seatsUsed
     this.ends.forget()
     this.free = freeSeatsOf(model)
     this.tryable = this.free === 0 && model.seatToTry
     this.held = model.heldBack
-    const version = costs.versionOf(machine.name, weights)
+    if (this.#pairsVersion !== costs.pairsVersion) {
+      this.#pair = costs.pairOf(machine.name, weights)
+      this.#pairsVersion = costs.pairsVersion
+    }
+    const version = costs.versionOf(this.#pair)
     if (version !== this.#ratesVersion) {
       costs.ratesOf(rates, { endpoint: machine.name, weights, sizeBytes: model.sizeBytes })
       this.#ratesVersion = version
@@ -365,17 +469,18 @@ class PlaceKept implements Place, EndsSource {
   fillEnds(ends: Ends): void {
     const { machine, rates, weights } = this
     const { costs } = this.#doors
+    const { nowMs } = machine
     const { version, runs } = machine.goings
-    const ageMs = this.#nowMs - this.#filledMs
+    const ageMs = nowMs - this.#filledMs
     const isSame = version === this.#filledVersion && this.#used === this.#filledUsed
     if (isSame && ageMs >= 0 && !this.#isTooOld(ageMs)) return ends.again(ageMs / 1_000)
     this.#filledVersion = version
     this.#filledUsed = this.#used
-    this.#filledMs = this.#nowMs
+    this.#filledMs = nowMs
     const seconds: number[] = []
     for (const run of runs) {
       if (run.served.weights !== weights) continue
-      look(run, runs.length, this.#nowMs)
+      look(run, runs.length, nowMs)
       insert(seconds, run.secondsLeft)
     }
     // Seats that are taken without a run that we know of: a usual request each.

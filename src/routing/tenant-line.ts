@@ -15,17 +15,20 @@ const levelOfBatch = 2
 /** What the wait of each class is divided by. */
 const sizeOf = Array.from({ length: classCount }, (_, at) => waitOfDoubling ** at)
 
-/** Who has the same key can use the same seats. */
-export interface Keyed {
+/** All who have one key: they can use the same seats. */
+export interface Kind {
   readonly key: string
+  /** The last walk that was seen to pass it over. */
+  passedIn: number
 }
 
-/** Keys of those whom a walk passes over. */
+/** Keys of those whom a walk passes over; they become more on its way, never fewer. */
 export type Passed = ReadonlySet<string>
 
 /** Somebody in a tenant's line, with its place there. */
-export interface Node<W extends Keyed> {
+export interface Node<W> {
   readonly waiter: W
+  kind: Kind
   readonly sinceMs: number
   readonly deadlineMs: number | undefined
   /** Expected service in milliseconds. */
@@ -42,8 +45,16 @@ export interface Node<W extends Keyed> {
   after: Node<W> | undefined
 }
 
+/** Most of those whom a walk meets are passed over: their kind says so, and the texts of their keys are not compared. */
+export function isPassed<W>({ kind }: Node<W>, walk: number, passed: Passed): boolean {
+  if (kind.passedIn === walk) return true
+  if (!passed.has(kind.key)) return false
+  kind.passedIn = walk
+  return true
+}
+
 /** First come, first served, with leaving at any place. */
-class Row<W extends Keyed> {
+class Row<W> {
   first: Node<W> | undefined
   #last: Node<W> | undefined
   /** Where the walk stands in it. */
@@ -77,9 +88,10 @@ class Row<W extends Keyed> {
       this.walk = walk
       this.cursor = this.first
     }
-    while (this.cursor && (this.cursor.walk === walk || passed.has(this.cursor.waiter.key)))
-      this.cursor = this.cursor.after
-    return this.cursor
+    let node = this.cursor
+    while (node && (node.walk === walk || isPassed(node, walk, passed))) node = node.after
+    this.cursor = node
+    return node
   }
 }
 
@@ -89,7 +101,7 @@ class Row<W extends Keyed> {
  * and within one of these arrival counts, so that nothing has to be sorted. Batch work goes by arrival alone: nobody
  * waits for one piece of it, and of the parts of one run, whose answers are let out in order, the oldest holds up all.
  */
-export class TenantLine<W extends Keyed> {
+export class TenantLine<W> {
   readonly tenant: string
   /** By level, then by class. */
   readonly #rows: (Row<W> | undefined)[] = Array.from({ length: levelCount * classCount })
@@ -149,7 +161,7 @@ export class TenantLine<W extends Keyed> {
 
   #dueAt(level: number, walk: number, nowMs: number, passed: Passed): Node<W> | undefined {
     for (const node of this.#deadlines[level]!) {
-      if (node.walk === walk || passed.has(node.waiter.key)) continue
+      if (node.walk === walk || isPassed(node, walk, passed)) continue
       const slack = node.deadlineMs! - nowMs - node.serviceMs
       return slack < Math.max(slackMs, slackServices * node.serviceMs) ? node : undefined
     }

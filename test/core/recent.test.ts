@@ -28,3 +28,16 @@ it('keeps no order while it is less than half full', () => {
   recent.delete('b')
   expect(recent.size).toBe(2)
 })
+
+it('does not find again what it found last and has forgotten since', () => {
+  const recent = new Recent<string, number>(2)
+  recent.set('a', 1)
+  expect(recent.get('a')).toBe(1)
+  recent.delete('a')
+  expect([recent.peek('a'), recent.get('a')]).toEqual([undefined, undefined])
+  recent.set('a', 2)
+  recent.set('b', 3)
+  expect(recent.peek('a')).toBe(2)
+  recent.set('c', 4)
+  expect([recent.peek('a'), recent.peek('b'), recent.get('c')]).toEqual([undefined, 3, 4])
+})

@@ -232,10 +232,11 @@ export class Affinity {
 
   #expected(home: Home, prompt: Prompt, nowMs: number): Expected {
     this.#look(prompt, nowMs)
-    const prefix = prompt.found.find((holding) => holding.home === home)
-    if (prefix) return expectedOf('prefix', prefix, nowMs)
-    const session = prompt.foundOfSession.find((holding) => holding.home === home)
-    return session ? expectedOf('session', session, nowMs) : nothingExpected
+    for (const holding of prompt.found)
+      if (holding.home === home) return expectedOf('prefix', holding, nowMs)
+    for (const holding of prompt.foundOfSession)
+      if (holding.home === home) return expectedOf('session', holding, nowMs)
+    return nothingExpected
   }
 
   #home(endpoint: string, model: string): Home {

@@ -76,11 +76,16 @@ export class Prompt {
 
 function listOf(parts: PrefixParts | undefined): PrefixPart[] {
   const chained: PrefixPart[] = []
-  if (parts?.tools) chained.push(parts.tools)
-  if (parts?.system) chained.push(parts.system)
-  if (parts?.context) chained.push(parts.context)
-  if (parts?.text) chained.push(parts.text)
-  return chained.filter(({ bytesAt }) => bytesAt.length > 0)
+  if (!parts) return chained
+  addTo(chained, parts.tools)
+  addTo(chained, parts.system)
+  addTo(chained, parts.context)
+  addTo(chained, parts.text)
+  return chained
+}
+
+function addTo(chained: PrefixPart[], part: PrefixPart | undefined): void {
+  if (part !== undefined && part.bytesAt.length > 0) chained.push(part)
 }
 
 /** Zero stands for an empty place in the table, so no key has it. */

@@ -57,6 +57,8 @@ const usualLengths = lengthsAround(outTokensUsual)
 export class Costs {
   readonly #pairs = new Recent<string, Recent<string, Pair>>(endpointsMax)
   readonly #lengths = new Recent<string, Lengths>(lengthRowsMax)
+  /** One request is mostly like the one before. */
+  #lastKeys: LengthKeys = { model: '', op: '', tenant: '', keys: ['\n\n', '\n', '\n'] }
   readonly #loads = new LoadTimes()
   readonly #texts = new TextWeights()
   readonly #foreign = new Foreign()
@@ -70,6 +72,7 @@ export class Costs {
   #pairsInPrior = 0
   #versions = 0
   #guessesVersion = 0
+  #pairsVersion = 0
   /** Pairs that were met, ever. */
   #pairCount = 0
 
@@ -93,7 +96,7 @@ export class Costs {
 
   /** How fast a pair is believed to be, written into `rates`; how long a load takes is asked for apart. */
   ratesOf(rates: Rates, served: ServedBy): void {
-    const pair = this.#pairs.peek(served.endpoint)?.peek(served.weights)
+    const pair = this.pairOf(served.endpoint, served.weights)
     if (pair && pair.prefill.samples > 0) {
       rates.prefillS = pair.prefill.base
       rates.prefillSlope = pair.prefill.slope
@@ -115,10 +118,20 @@ export class Costs {
     rates.samples = pair?.samples ?? 0
   }
 
+  /** Another number than before: pairs have come or gone, and who keeps one looks it up again. */
+  get pairsVersion(): number {
+    return this.#pairsVersion
+  }
+
+  /** What was measured of this pair; undefined: nothing. */
+  pairOf(endpoint: string, weights: string): Pair | undefined {
+    return this.#pairs.peek(endpoint)?.peek(weights)
+  }
+
   /** Another number than before: what `ratesOf` says of this pair may have changed. Guesses change for all at once. */
-  versionOf(endpoint: string, weights: string): number {
-    const pair = this.#pairs.peek(endpoint)?.peek(weights)
-    return pair?.isKnown ? pair.version : Math.max(this.#guessesVersion, pair?.version ?? 0)
+  versionOf(pair: Pair | undefined): number {
+    if (pair === undefined) return this.#guessesVersion
+    return pair.isKnown ? pair.version : Math.max(this.#guessesVersion, pair.version)
   }
 
   /** Seconds that a load there would take. */
@@ -189,6 +202,7 @@ export class Costs {
   /** Under this name there may be another machine from now on. */
   forget(endpoint: string): void {
     this.#pairs.delete(endpoint)
+    this.#pairsVersion++
     this.#loads.forget(endpoint)
     this.#foreign.forget(endpoint)
     this.#prefillPrior = undefined
@@ -233,7 +247,7 @@ export class Costs {
     if (tokens <= 0) return
     // One that was cut short says only that it would have been longer: it counts a little, at what it had.
     const weight = whole ? 1 : 0.2
-    for (const key of lengthKeys(size)) {
+    for (const key of this.#lengthKeys(size)) {
       let row = this.#lengths.get(key)
       if (!row) {
         row = new Lengths()
@@ -244,11 +258,20 @@ export class Costs {
   }
 
   #lengthsOf(size: RequestSize): Lengths {
-    for (const key of lengthKeys(size)) {
+    for (const key of this.#lengthKeys(size)) {
       const row = this.#lengths.peek(key)
       if (row && row.weight >= lengthsEnough) return row
     }
     return usualLengths
+  }
+
+  /** From the narrowest to the widest: the tenant's own answers, all of that kind, all for the model. */
+  #lengthKeys({ model, op, tenant }: RequestSize): readonly string[] {
+    const last = this.#lastKeys
+    if (last.model === model && last.op === op && last.tenant === tenant) return last.keys
+    const keys = [`${model}\n${op}\n${tenant}`, `${model}\n${op}`, `\n${op}`]
+    this.#lastKeys = { model, op, tenant, keys }
+    return keys
   }
 
   #pairOf(endpoint: string, weights: string): Pair {
@@ -261,6 +284,7 @@ export class Costs {
     if (!pair) {
       pair = new Pair()
       pairs.set(weights, pair)
+      this.#pairsVersion++
     }
     pair.version = ++this.#versions
     return pair
@@ -307,9 +331,8 @@ export function secondsOf({ prompt, out }: Readonly<Usual>, rates: Rates, stream
   return prompt * prefillSAt(rates, streams) + out * decodeSAt(rates, streams)
 }
 
-/** From the narrowest to the widest: the tenant's own answers, all of that kind, all for the model. */
-function lengthKeys({ model, op, tenant }: RequestSize): readonly string[] {
-  return [`${model}\n${op}\n${tenant}`, `${model}\n${op}`, `\n${op}`]
+interface LengthKeys extends Pick<RequestSize, 'model' | 'op' | 'tenant'> {
+  readonly keys: readonly string[]
 }
 
 interface Times {

@@ -21,6 +21,7 @@ interface Row {
  */
 export class Guard {
   readonly #rows = new Recent<string, Row>(modelsMax)
+  readonly #sorted = new Float64Array(windowSize)
 
   /** Gives true when this turned the verdict over. */
   compare(model: string, predictedS: number, tookS: number): boolean {
@@ -33,7 +34,8 @@ export class Guard {
     row.errors[row.count++ % windowSize] = Math.abs(predictedS - tookS) / tookS
     // Every tenth time is soon enough, and sorting costs.
     if (row.count < windowSize || row.count % 10 !== 0) return false
-    row.median = row.errors.slice().sort()[windowSize >> 1]!
+    this.#sorted.set(row.errors)
+    row.median = this.#sorted.sort()[windowSize >> 1]!
     const was = row.bad
     row.bad = row.median > (was ? goodAt : badAt)
     return row.bad !== was

@@ -23,6 +23,8 @@ export class Lengths {
   /** Sums of weights, and of weights times lengths, from a bucket to the end. */
   readonly #above = new Float64Array(bucketCount + 1)
   readonly #tokensAbove = new Float64Array(bucketCount + 1)
+  /** The last bucket that anything was ever in: behind it all of these are 0. */
+  #last = 0
 
   /** Samples that are remembered, the older ones counted less. */
   get weight(): number {
@@ -32,15 +34,19 @@ export class Lengths {
   add(tokens: number, weight = 1): void {
     if (!(tokens >= 0) || !Number.isFinite(tokens)) return
     const into = bucketOf(tokens)
+    if (into > this.#last) this.#last = into
+    const weights = this.#weights
+    const aboves = this.#above
+    const tokensAboves = this.#tokensAbove
     let above = 0
     let tokensAbove = 0
-    for (let at = bucketCount - 1; at >= 0; at--) {
-      const own = this.#weights[at]! * keptShare + (at === into ? weight : 0)
-      this.#weights[at] = own
+    for (let at = this.#last; at >= 0; at--) {
+      const own = weights[at]! * keptShare + (at === into ? weight : 0)
+      weights[at] = own
       above += own
       tokensAbove += own * middles[at]!
-      this.#above[at] = above
-      this.#tokensAbove[at] = tokensAbove
+      aboves[at] = above
+      tokensAboves[at] = tokensAbove
     }
   }
 

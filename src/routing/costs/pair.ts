@@ -21,14 +21,16 @@ export class Pair {
   /** Another number with each sample. */
   version = 0
   #hitsInRow = 0
+  #isKnown = false
 
   get samples(): number {
     return Math.max(this.decode.samples, this.prefill.samples)
   }
 
-  /** Nothing of it has to be guessed. */
+  /** Nothing of it has to be guessed. Once it is so it stays so, and each decision asks for it at every place. */
   get isKnown(): boolean {
-    return this.decode.samples > 0 && this.prefill.samples > 0
+    if (!this.#isKnown) this.#isKnown = this.decode.samples > 0 && this.prefill.samples > 0
+    return this.#isKnown
   }
 
   learnDecode(tokens: number, seconds: number, streams: number): void {
