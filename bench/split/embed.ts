@@ -43,7 +43,7 @@ const probingMsMax = 20_000
 /** Small batches are over in a moment, and a moment is easily disturbed: they are sent more often. */
 const itemsOfRound = 320
 const timesARoundMax = 25
-/** Of which a machine's own time for one text is the median. */
+/** Of which a machine's own time for one text is the median, as it is shown before the rounds. */
 const singlesAlone = 40
 
 export async function measureEmbedding(
@@ -75,10 +75,17 @@ export async function measureEmbedding(
     process.stderr.write(`embedding ${items}\n`)
     const times = Math.max(1, Math.min(timesARoundMax, Math.floor(itemsOfRound / items)))
     const rounds = plan.rounds * times
+    const batches: Batch[] = []
+    const singles = machines.map((): number[] => [])
     for (let round = 0; round < rounds; round++) {
       const isLong = items > plan.manyRoundsItemsMax && round > 0
       const ways = [
-        async () => void row.ours.push(await sampleOf(proxy, machines, alone, items)),
+        async () => void batches.push(await batchOfOurs(proxy, machines, items)),
+        // In turn with ours: what a machine takes for one text depends on what was asked of the cores just before.
+        async () => {
+          for (const [at, machine] of machines.entries())
+            singles[at]!.push(await singleAt(machine, round))
+        },
         ...(isLong
           ? []
           : [
@@ -90,6 +97,11 @@ export async function measureEmbedding(
       ]
       for (const way of shuffle(ways)) await way()
     }
+    const capacities = alone.map((capacity, at) => ({
+      ...capacity,
+      loadMs: beside(singles[at]!, capacity.partMs),
+    }))
+    row.ours.push(...batches.map((each) => sampleOf(each, capacities, items)))
     rows.push(row)
   }
   return rows
@@ -116,17 +128,22 @@ async function measuredAlone(machine: Machine): Promise<Capacity> {
     took.push(itemMsIn(await machine.served('/api/embed')) ?? Number.NaN)
   }
   const single: number[] = []
-  for (let round = 0; round < singlesAlone; round++) {
-    // In the rhythm of the rounds: what nobody has asked for a while is slower to answer.
-    await machine.forget()
-    const startedAt = performance.now()
-    await machine.caller.post('/api/embed', batch(round, 1, 'single'))
-    single.push(performance.now() - startedAt)
-  }
+  for (let round = 0; round < singlesAlone; round++) single.push(await singleAt(machine, round))
   const partMs = median(took)
-  // Medians of both, since the timers behind them are late by chance.
-  return { partMs, loadMs: Math.max(0, median(single) - partMs), diesAtMs: undefined }
+  return { partMs, loadMs: beside(single, partMs), diesAtMs: undefined }
 }
+
+/** One text at a machine itself, as its client sees it. */
+async function singleAt(machine: Machine, round: number): Promise<number> {
+  await machine.forget()
+  const body = batch(round, 1, `single ${performance.now()}`)
+  const startedAt = performance.now()
+  await machine.caller.post('/api/embed', body)
+  return performance.now() - startedAt
+}
+
+/** What a request takes beside its text. Medians of both, since the timers behind them are late by chance. */
+const beside = (singles: readonly number[], partMs: number) => Math.max(0, median(singles) - partMs)
 
 /** What a text took in these requests, a machine doing one at a time; undefined when they were too few to tell. */
 function itemMsIn(served: readonly Served[]): number | undefined {
@@ -164,13 +181,11 @@ async function warmUp(
   return `not split after ${tries} batches`
 }
 
-async function sampleOf(
-  proxy: RunningProxy,
-  machines: readonly Machine[],
+function sampleOf(
+  { ms, served, ...used }: Batch,
   alone: readonly Capacity[],
   items: number,
-): Promise<EmbedSample> {
-  const { ms, served, ...used } = await batchOfOurs(proxy, machines, items)
+): EmbedSample {
   // As with parts: the faster of what was measured alone and what this batch has shown.
   const capacities = alone.map((capacity, index) => ({
     ...capacity,
@@ -180,8 +195,19 @@ async function sampleOf(
   return { ms, boundMs, ratio: ms / boundMs, ...used }
 }
 
-/** The makespan as the client sees it, and who did what. */
-async function batchOfOurs({ caller }: RunningProxy, machines: readonly Machine[], items: number) {
+/** One batch through the proxy: the makespan as the client sees it, and who did what. */
+interface Batch {
+  readonly ms: number
+  readonly served: readonly (readonly Served[])[]
+  readonly parts: number
+  readonly machinesUsed: number
+}
+
+async function batchOfOurs(
+  { caller }: RunningProxy,
+  machines: readonly Machine[],
+  items: number,
+): Promise<Batch> {
   for (const machine of machines) await machine.forget()
   const body = batch(0, items, `ours ${performance.now()}`)
   const startedAt = performance.now()

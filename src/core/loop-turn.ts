@@ -16,8 +16,8 @@ const atOnceMax = 2
 /**
  * One turn of the event loop: all that has come on any connection is worked off, one after another. In a busy one what is
  * written waits for its end, and then leaves together: each write wakes whoever reads at the other end, and one who is
- * woken for every single piece goes back to sleep in between. A write that wakes somebody takes three times as long as one
- * to somebody who is awake. What waits does so no longer than the turn lasts, and its sockets count it as unsent.
+ * woken for every single piece goes back to sleep in between, to be woken again. What waits does so no longer than the
+ * turn lasts, and its sockets count it as unsent.
  */
 export class LoopTurn {
   #writes = 0
