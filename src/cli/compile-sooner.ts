@@ -1,8 +1,8 @@
 /**
  * How often a function is called before it is compiled, first quickly and then well; and for how many calls nothing new
  * must have been seen in it. V8 has 400, 3,000 and 500, which suit a page: a fleet at home asks a few hundred times a day,
- * and of a request whose code was never compiled half of the hop is that. Lower still, and the compiling of the first
- * seconds takes more from a single core than it gives (measured: 20 and 150 cost a third of the first 2,000 requests).
+ * and of a lone request's way through us a fifth is that its code was never compiled. Lower still, and compiling takes
+ * most of the first seconds of a single core.
  */
 export const tiers = Object.freeze({
   'invocation-count-for-maglev': 100,
