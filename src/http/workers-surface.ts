@@ -41,12 +41,12 @@ export async function workersSurface(fastify: FastifyInstance, doors: HttpDoors)
     })
 
   for (const verb of ['accept', 'reject'] as const)
-    fastify.post<Named>(`/api/workers/:id/${verb}`, (request) => {
+    fastify.post<Named>(`/api/workers/:id/${verb}`, async (request) => {
       requireAdmin(request, doors)
       const { id } = request.params
       if (!members.get(id) && pool.endpoint(id))
         throw new Failure('request_invalid', `"${id}" is a backend of the configuration`)
-      members[verb](id)
+      await members[verb](id)
       return { name: id, state: members.get(id)?.state ?? (verb === 'accept' ? 'awaited' : 'gone') }
     })
 

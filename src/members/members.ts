@@ -174,23 +174,25 @@ export class Members implements Source, Disposable {
         this.#turn(member, 'silence', 'it said goodbye')
   }
 
-  /** The operator says yes: now, after every restart, and to one that is not there yet but was rejected before. */
-  accept(name: string): void {
+  /**
+   * The operator says yes: now, after every restart, and to one that is not there yet but was rejected before. Holds at
+   * once; resolves when it is on disk, so that whoever was told so can rely on it.
+   */
+  async accept(name: string): Promise<void> {
     const { memory } = this.#doors
     const member = this.#members.get(name)
+    const known = memory.get(name)
+    if (!member && !known)
+      throw new Failure('worker_unknown', `nobody called "${name}" has joined or was found`)
     if (member) {
       this.#turn(member, 'accept', 'operator')
       memory.remember(knownAs(member, 'accepted'))
-      return
-    }
-    const known = memory.get(name)
-    if (!known)
-      throw new Failure('worker_unknown', `nobody called "${name}" has joined or was found`)
-    memory.remember({ ...known, answer: 'accepted', serving: false })
+    } else if (known) memory.remember({ ...known, answer: 'accepted', serving: false })
+    await memory.written()
   }
 
-  /** The operator says no: out of service, and not let in again from that address. */
-  reject(name: string): void {
+  /** The operator says no: out of service, and not let in again from that address. Resolves as `accept` does. */
+  async reject(name: string): Promise<void> {
     const { memory } = this.#doors
     const member = this.#members.get(name)
     const known = memory.get(name)
@@ -200,6 +202,7 @@ export class Members implements Source, Disposable {
       this.#turn(member, 'reject', 'operator')
       memory.remember(knownAs(member, 'rejected'))
     } else if (known) memory.remember({ ...known, answer: 'rejected', serving: false })
+    await memory.written()
   }
 
   /** Undefined: it is no agent. Orders that it did not hear hold at the proxy all the same. */

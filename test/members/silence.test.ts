@@ -222,13 +222,30 @@ describe('an agent', () => {
 })
 
 describe("the operator's yes", () => {
+  // It was answered while it was still on its way to the disk: a proxy that was killed right behind the answer had
+  // forgotten at its next start what the operator had been told was done.
+  it('is on disk when it is said to be done, and so is the no', async () => {
+    using folder = scratchFolder()
+    const it = community(folder.path)
+    await it.join()
+    const onDisk = async () => {
+      const memory = new Memory(folder.path, () => {})
+      await memory.read()
+      return memory.get('ash')?.answer
+    }
+    await it.members.accept('ash')
+    expect(await onDisk()).toBe('accepted')
+    await it.members.reject('ash')
+    expect(await onDisk()).toBe('rejected')
+  })
+
   // What the operator had accepted at one address held for every other at which a rule let the name in, and went on
   // there when the rule was gone.
   it('is for the address that it was said of', async () => {
     using folder = scratchFolder()
     const it = community(folder.path)
     await it.join()
-    it.members.accept('ash')
+    await it.members.accept('ash')
     await it.join()
     const answerAt = async (address: string) => {
       const memory = new Memory(folder.path, () => {})
@@ -259,7 +276,7 @@ describe('a server that was found', () => {
     it.members.lost(server.origin)
     expect(it.members.get('box')).toBeUndefined()
     it.members.found(server, false)
-    it.members.accept('box')
+    await it.members.accept('box')
     expect(it.members.backends()).toMatchObject([{ name: 'box', agent: undefined }])
     // Who serves is for the probes to judge.
     it.members.lost(server.origin)
@@ -274,12 +291,12 @@ describe('a server that was found', () => {
       .toEqual(['box'])
   })
 
-  it('serves at once where the operator said so for all, and never where it was rejected', () => {
+  it('serves at once where the operator said so for all, and never where it was rejected', async () => {
     using folder = scratchFolder()
     const it = community(folder.path)
     it.members.found(server, true)
     expect(it.members.backends()).toHaveLength(1)
-    it.members.reject('box')
+    await it.members.reject('box')
     expect(it.members.backends()).toEqual([])
     it.clock.pass(2_000)
     it.members.found(server, true)
