@@ -10,7 +10,11 @@ export interface AtTurnEnd {
   turnEnded(): void
 }
 
-/** So many writes of one turn go out at once; a request or an answer that comes alone never waits. */
+/**
+ * So many writes go out at once. They are counted from the last end on, since to ask for an end in each turn would cost
+ * more than it tells: a request that comes alone, and its answer, are within them; of a stream that runs alone some pieces
+ * wait for the end of a turn with nothing else in it, which is now.
+ */
 const atOnceMax = 2
 
 /**

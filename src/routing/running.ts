@@ -60,10 +60,10 @@ interface MachineRuns extends Goings {
 const idle: Goings = Object.freeze({ runs: [], loading: 0, version: 0 })
 /** How far a run has come is worked out anew no more often: a busy fleet decides a thousand times a second. */
 export const lookAgainMs = 250
-/** Endpoints that are kept while nothing runs there, or each request to an idle one would make it anew. */
-const idleKeptMax = 4_096
 /** … nor for one stream more or less beside more than so many. */
 const streamsAlike = 8
+/** Endpoints that are kept while nothing runs there, or each request to an idle one would make it anew. */
+const idleKeptMax = 4_096
 
 /**
  * What runs where, and when it is expected to end. The one owner of that: who takes a seat begins a run, and who gives
