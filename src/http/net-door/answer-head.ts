@@ -1,3 +1,5 @@
+import { isNamed } from '../../core/field-text.ts'
+
 // Not imported, for the same reason as in `listener.ts`.
 const { STATUS_CODES } = process.getBuiltinModule('node:http')
 
@@ -40,9 +42,6 @@ export function answerHead(
   if (framing === 'chunked') text += 'Transfer-Encoding: chunked\r\n'
   return { text: `${text}\r\n`, framing }
 }
-
-const isNamed = (name: string, title: string, lower: string) =>
-  name === title || name.toLowerCase() === lower
 
 /** What a header may be made of on the wire; a letter beyond Latin-1 would be cut to a byte, and that could be a line end. */
 function isSendable(value: string): boolean {

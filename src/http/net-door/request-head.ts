@@ -1,3 +1,4 @@
+import { lengthOf, withoutSpace } from '../../core/field-text.ts'
 import { fieldsMax, targetLengthMax } from '../node-door/one-meaning.ts'
 
 /** The head of a plain request. */
@@ -26,7 +27,6 @@ const version = ' HTTP/1.1\r\n'
 const cr = 0x0d
 const lf = 0x0a
 const space = 0x20
-const tab = 0x09
 const slash = 0x2f
 const colonSign = 0x3a
 /** What a small letter has and its capital has not. */
@@ -100,7 +100,7 @@ export function readRequestHead(bytes: Buffer): RequestHead | undefined {
       lower = name.toLowerCase()
       if (notSimple.has(lower) || Object.hasOwn(headers, lower)) return undefined
     }
-    const value = withoutSpace(bytes, text, colon + 1, end)
+    const value = withoutSpace(text, colon + 1, end)
     headers[lower] = value
     rawHeaders.push(name, value)
     at = end + 2
@@ -110,7 +110,7 @@ export function readRequestHead(bytes: Buffer): RequestHead | undefined {
   if ((usualOnes & host.bit) === 0) return undefined
   const length = headers['content-length']
   // RFC 9112 6.3: without a length there is no body. Of what usually has one, somebody else may say so.
-  const bodyBytes = length === undefined && method === 'GET' ? 0 : lengthOf(length)
+  const bodyBytes = length !== undefined ? lengthOf(length) : method === 'GET' ? 0 : undefined
   const lastOne = isLastOne(headers['connection'])
   if (bodyBytes === undefined || lastOne === undefined) return undefined
   return {
@@ -205,29 +205,6 @@ function onlyUsual(length: number, last: number): UsualName | undefined {
 function usualSpelling({ title, lower }: UsualName, bytes: Buffer, at: number): string | undefined {
   if (stands(title, bytes, at)) return title
   return stands(lower, bytes, at) ? lower : undefined
-}
-
-/** A value without the optional space around it, which is spaces and tabs only (RFC 9110 5.6.3). */
-function withoutSpace(bytes: Buffer, text: string, begin: number, end: number): string {
-  let from = begin
-  let to = end
-  while (from < to && isSpace(bytes[from]!)) from++
-  while (to > from && isSpace(bytes[to - 1]!)) to--
-  return text.slice(from, to)
-}
-
-const isSpace = (byte: number) => byte === space || byte === tab
-
-/** Up to 15 digits and nothing else. */
-function lengthOf(value: string | undefined): number | undefined {
-  if (value === undefined || value.length === 0 || value.length > 15) return undefined
-  let length = 0
-  for (let index = 0; index < value.length; index++) {
-    const digit = value.charCodeAt(index) - 0x30
-    if (digit < 0 || digit > 9) return undefined
-    length = length * 10 + digit
-  }
-  return length
 }
 
 /** Undefined: Connection says more than whether it may go on. */

@@ -1,3 +1,5 @@
+import { isNamed, lengthOf, withoutSpace } from '../../core/field-text.ts'
+
 /** The head of an answer, judged: what is ambiguous is no answer (RFC 9112 section 6, read strictly). */
 export interface ResponseHead {
   readonly status: number
@@ -21,7 +23,6 @@ const control = /[\x00-\x08\x0a-\x1f\x7f]/
 const cr = 0x0d
 const lf = 0x0a
 const space = 0x20
-const tab = 0x09
 const zero = 0x30
 const one = 0x31
 const colonSign = 0x3a
@@ -174,31 +175,5 @@ function oneOf(one: string, other: string, text: string, at: number): string | u
   return stands(other, text, at) ? other : undefined
 }
 
-const isNamed = (name: string, title: string, lower: string) =>
-  name === title || name.toLowerCase() === lower
-
 const saysClose = (value: string) =>
   value !== 'keep-alive' && (value === 'close' || /\bclose\b/i.test(value))
-
-/** A plain value without the spaces and tabs around it. */
-function withoutSpace(text: string, begin: number, end: number): string {
-  let from = begin
-  let to = end
-  while (from < to && isSpace(text.charCodeAt(from))) from++
-  while (to > from && isSpace(text.charCodeAt(to - 1))) to--
-  return text.slice(from, to)
-}
-
-const isSpace = (code: number) => code === space || code === tab
-
-/** Up to 15 digits and nothing else. */
-function lengthOf(value: string): number | undefined {
-  if (value.length === 0 || value.length > 15) return undefined
-  let length = 0
-  for (let index = 0; index < value.length; index++) {
-    const digit = value.charCodeAt(index) - zero
-    if (digit < 0 || digit > 9) return undefined
-    length = length * 10 + digit
-  }
-  return length
-}
