@@ -1,4 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { backendAt } from '../../src/core/backend.ts'
+import { doneLine, startFakeOllama } from '../help/fake-ollama.ts'
+import { startFleet } from '../help/fleet.ts'
 import { type Talk, talkTo } from '../help/talk.ts'
 import { until } from '../help/until.ts'
 import { asked, blind, chat, untilIdle, warmFleet } from '../help/warm-fleet.ts'
@@ -186,7 +189,75 @@ describe.each(doors)('through $door', ({ more }) => {
     await until(() => busy.closed, 2_000)
     expect(busy.heard()[0]?.body).toContain('"done":true')
   })
+
+  // The net door began with a request that came behind an answer, whatever of that was still unsent. Who asked and asked
+  // and read nothing was worked for without end, and the answers filled the memory.
+  it('a client that reads nothing is worked for no more when its answers fill the connection', async () => {
+    await using unread = await unreadAnswers(more)
+    expect(unread.served).toBeLessThan(unreadMax)
+    unread.talk.socket.resume()
+    await answered(unread.talk, unread.served + 1)
+    expect(unread.talk.heard().every(({ body }) => body.endsWith(unread.answer))).toBe(true)
+  })
+
+  // An answer was held to be over when it had been handed to the socket. A client that read slowly while the proxy
+  // stopped lost what its socket still held: its connection counted as idle, and idle ones were destroyed.
+  it('a stop takes no end of an answer from a client that reads slowly', async () => {
+    await using unread = await unreadAnswers(more)
+    const { talk } = unread
+    const stopped = unread.fleet.app.stop()
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    talk.socket.resume()
+    await stopped
+    await until(() => talk.closed)
+    expect(talk.heard().length).toBeGreaterThanOrEqual(unread.served)
+    expect(talk.raw().split('HTTP/1.1 ').length - 1).toBe(talk.heard().length)
+    expect(talk.heard().every(({ body }) => body.endsWith(unread.answer))).toBe(true)
+  })
 })
+
+/** At 60 KB each: far more than any system keeps for somebody who does not read. */
+const unreadMax = 500
+
+/** A client that has asked and asked and read nothing, until the system and our socket hold no more for it. */
+async function unreadAnswers(more: readonly string[]) {
+  const resources = new AsyncDisposableStack()
+  const answer = doneLine.replace('yes', 'y'.repeat(60_000))
+  const ollama = resources.use(
+    await startFakeOllama((_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(answer)
+    }),
+  )
+  const fleet = resources.use(
+    await startFleet({
+      simulators: [{}],
+      backend: ({ name }) => backendAt(name, ollama.url),
+      config: `${blind}\ncontinuation: false`,
+      settings: (settings) => ({
+        ...settings,
+        timeouts: { ...settings.timeouts, drainMs: 10_000 },
+      }),
+    }),
+  )
+  await until(() => fleet.app.pool.endpoints[0]!.onDisk.size > 0)
+  const talk = talkTo(fleet.app.port)
+  resources.defer(() => void talk.socket.destroy())
+  talk.socket.pause()
+  let served = 0
+  for (; served < unreadMax; served++) {
+    talk.send(ask(more, chat('hello')))
+    if (!(await happens(() => fleet.ended.length > served))) break
+  }
+  return { fleet, talk, answer, served, [Symbol.asyncDispose]: () => resources.disposeAsync() }
+}
+
+/** Whether it happens within a while that is long for a server beside us. */
+async function happens(what: () => boolean): Promise<boolean> {
+  return until(what, 700).then(
+    () => true,
+    () => false,
+  )
+}
 
 describe('a connection that asks for nothing', () => {
   it('is told so after the limit, and closed', async () => {

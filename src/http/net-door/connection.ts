@@ -89,7 +89,10 @@ export class Connection implements TurnDoors, Rostered {
       if (this.#closing) return
       // What came before it has not been looked at yet.
       if (this.#ahead) this.#keepAhead(bytes)
-      else this.#begin(bytes)
+      else if (this.socket.writableNeedDrain) {
+        this.#keepAhead(bytes)
+        this.#goOn()
+      } else this.#begin(bytes)
       return
     }
     const taken = turn.feed(bytes)
