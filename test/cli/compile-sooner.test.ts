@@ -19,7 +19,9 @@ console.log(calls)
 `
 
 describe('compileSooner', () => {
-  it('has functions compiled after fewer calls than V8 would by itself', () => {
+  // What is counted is when this V8 compiles; another one may have other steps, and its numbers must be looked at anew.
+  const measured = process.versions.v8.startsWith('13.6.') ? it : it.skip
+  measured(`has functions compiled after fewer calls than V8 13.6 would by itself`, () => {
     const usual = callsUntilCompiled('usual')
     const sooner = callsUntilCompiled('sooner')
     expect(sooner).toBeLessThan(usual / 2)

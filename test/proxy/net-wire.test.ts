@@ -2,11 +2,12 @@ import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { expect, it } from 'vitest'
 import { backendAt } from '../../src/core/backend.ts'
-import { realClock } from '../../src/core/clock.ts'
+import { type Clock, realClock } from '../../src/core/clock.ts'
 import { realLoopTurn } from '../../src/core/loop-turn.ts'
 import { Addresses } from '../../src/proxy/addresses.ts'
 import { lateWire } from '../../src/proxy/late-wire.ts'
 import { netWire } from '../../src/proxy/net-wire/net-wire.ts'
+import type { Wire } from '../../src/proxy/wire.ts'
 import { handClock } from '../help/clock.ts'
 import { until } from '../help/until.ts'
 
@@ -16,15 +17,8 @@ it('keeps its idle connection when a request can not be written', async () => {
   const server = createServer((_request, response) => response.end('x'))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const backend = backendAt('a', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
-  const nothingElse = lateWire(() => Promise.reject(new Error('not wanted here')))
   const clock = realClock()
-  const wire = netWire(
-    { connectMs: 2_000 },
-    clock,
-    nothingElse,
-    new Addresses({ clock }),
-    realLoopTurn(),
-  )
+  const wire = wireBy(clock)
   const listener = { head() {}, data() {}, ended() {}, failed() {} }
   const send = (headers: string[]) =>
     wire.send(backend, { method: 'GET', path: '/p', headers, body: undefined }, listener)
@@ -43,7 +37,6 @@ it('closes at once what nobody uses when the name of the server has another addr
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   const backend = backendAt('a', `http://den.test:${port}`)
-  const nothingElse = lateWire(() => Promise.reject(new Error('not wanted here')))
   const time = handClock()
   let address = '127.0.0.1'
   const addresses = new Addresses({
@@ -51,7 +44,7 @@ it('closes at once what nobody uses when the name of the server has another addr
     resolve: async () => [{ address, family: 4 }],
     refreshMs: 5_000,
   })
-  const wire = netWire({ connectMs: 2_000 }, realClock(), nothingElse, addresses, realLoopTurn())
+  const wire = wireBy(realClock(), addresses)
   const listener = { head() {}, data() {}, ended() {}, failed() {} }
   const request = { method: 'GET', path: '/', headers: ['Host', 'den.test'], body: undefined }
   for (let each = 0; each < 3; each++) wire.send(backend, request, listener)
@@ -73,15 +66,8 @@ it('opens spare connections a few at a time, uses them, and lets them go when th
   const server = createServer((_request, response) => response.end('x'))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const backend = backendAt('a', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
-  const nothingElse = lateWire(() => Promise.reject(new Error('not wanted here')))
   const time = handClock()
-  const wire = netWire(
-    { connectMs: 2_000 },
-    time,
-    nothingElse,
-    new Addresses({ clock: time }),
-    realLoopTurn(),
-  )
+  const wire = wireBy(time)
   const listener = { head() {}, data() {}, ended() {}, failed() {} }
   const request = { method: 'GET', path: '/', headers: ['Host', 'x'], body: undefined }
 
@@ -113,15 +99,8 @@ it('closes what a server has ended later, when all that must go on elsewhere has
   const server = createServer((_request, response) => void response.flushHeaders())
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const backend = backendAt('a', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
-  const nothingElse = lateWire(() => Promise.reject(new Error('not wanted here')))
   const clock = handClock()
-  const wire = netWire(
-    { connectMs: 2_000 },
-    clock,
-    nothingElse,
-    new Addresses({ clock }),
-    realLoopTurn(),
-  )
+  const wire = wireBy(clock)
   const errors: Error[] = []
   let heads = 0
   const listener = {
@@ -151,3 +130,9 @@ it('closes what a server has ended later, when all that must go on elsewhere has
   await wire.close()
   await new Promise((resolve) => server.close(resolve))
 })
+
+/** For what is plain only. */
+function wireBy(clock: Clock, addresses = new Addresses({ clock })): Wire {
+  const nothingElse = lateWire(() => Promise.reject(new Error('not wanted here')))
+  return netWire({ connectMs: 2_000 }, clock, nothingElse, addresses, realLoopTurn())
+}
