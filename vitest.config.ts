@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import Order from './test/help/order.ts'
 
 export default defineConfig({
   test: {
@@ -6,6 +7,7 @@ export default defineConfig({
     // Processes of their own per file: a journey starts servers and must not share a process with another.
     pool: 'forks',
     maxWorkers: 2,
+    sequence: { sequencer: Order },
     testTimeout: 20_000,
     hookTimeout: 20_000,
     reporters: ['default', './test/help/closing-line.ts'],
