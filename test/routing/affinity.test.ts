@@ -97,6 +97,32 @@ describe('affinity', () => {
     expect(worth(2)).toBeLessThan(fresh / 10)
   })
 
+  // Each turn counted with all of its conversation, as if it pushed that much out, though only its end is new. Twenty
+  // turns of one talk made all others at that machine look forgotten, and their next turns were read anew elsewhere.
+  it('takes nothing from others for what a next turn only repeats', () => {
+    const affinity = alone()
+    serve(affinity, 'a', promptOf(1, 6), 0)
+    serve(affinity, 'a', promptOf(2, 6), 0)
+    const worth = () => affinity.cachedTokens('a', promptOf(1, 7), 1)
+    const fresh = worth()
+    for (let turn = 7; turn < 27; turn++)
+      serve(affinity, 'a', promptOf(2, turn), 1, (turn - 1) * 1_000)
+    expect(worth()).toBeGreaterThan(fresh * 0.9)
+  })
+
+  it('does not take a cache for small because one that began alike took a place in it', () => {
+    const affinity = alone()
+    serve(affinity, 'a', promptOf(1, 6), 0)
+    for (let other = 10; other < 13; other++) serve(affinity, 'a', promptOf(other, 10), 0)
+    const worth = () => affinity.cachedTokens('a', promptOf(1, 7), 1)
+    const before = worth()
+    // Gone, though too little had come in between to push it out.
+    serve(affinity, 'a', promptOf(20, 6), 0)
+    serve(affinity, 'a', promptOf(21, 4), 0)
+    serve(affinity, 'a', promptOf(20, 7), 0)
+    expect(worth()).toBeGreaterThan(before * 0.5)
+  })
+
   it('learns from misses how little a cache holds', () => {
     const affinity = alone()
     let nowMs = 0

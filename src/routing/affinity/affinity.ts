@@ -100,12 +100,12 @@ export class Affinity {
     return (comesBack * heldIn(home, nowMs) * home.coldNs) / 1e9
   }
 
-  /** A prompt goes out: it will push something else out there. */
+  /** A prompt goes out: what of it is not in memory there will push something else out. */
   sent(endpoint: string, model: string, prompt: Prompt, nowMs: number): Sending {
     const home = this.#home(endpoint, model)
     const expected = this.#expected(home, prompt, nowMs)
     if (prompt.count > 0) this.#cameBack(home, prompt, nowMs)
-    home.readTokens += prompt.bytes / bytesPerToken
+    home.addedTokens += missing(prompt.bytes / bytesPerToken, expected)
     return { home, prompt, expected }
   }
 
@@ -117,7 +117,8 @@ export class Affinity {
     const read = figures && { ...figures, bytes: prompt.bytes }
     const promptTokens = (read && tokensInAll(home, expected, read)) || estimated
     const outputTokens = figures?.outputTokens ?? 0
-    home.readTokens += Math.max(0, promptTokens - estimated) + outputTokens
+    const more = missing(promptTokens, expected) - missing(estimated, expected)
+    home.addedTokens += Math.max(0, more) + outputTokens
     if (read) learn(home, expected, read, nowMs)
     // The answer is in memory behind its prompt, and mostly comes back as the next message.
     const all = promptTokens + outputTokens
@@ -144,7 +145,7 @@ export class Affinity {
     const { endpoint, model } = sending.home
     const home = this.#homes.get(keyOf(endpoint, model))
     if (!home) return sending
-    home.readTokens += sending.prompt.bytes / bytesPerToken
+    home.addedTokens += sending.prompt.bytes / bytesPerToken
     return { ...sending, home, expected: nothingExpected }
   }
 
@@ -154,7 +155,7 @@ export class Affinity {
     if (!home) return
     // What was learned of the machine holds; what it had read does not.
     this.#drop(home)
-    const next = { ...home, id: ++this.#lastId, readTokens: 0, heldTokens: 0 }
+    const next = { ...home, id: ++this.#lastId, addedTokens: 0, heldTokens: 0 }
     this.#homes.set(keyOf(endpoint, model), next)
     this.#byId.set(next.id, next)
   }
@@ -264,21 +265,24 @@ export class Affinity {
 const nobody: readonly Holding[] = Object.freeze([])
 const keyOf = (endpoint: string, model: string) => `${endpoint} ${model}`
 
+/** Tokens of a prompt that are not in memory there, as far as can be told. */
+const missing = (tokens: number, expected: Expected) => Math.max(0, tokens - expected.tokens)
+
 function worth(
-  { home, tokens, readThen, atMs }: Holding,
+  { home, tokens, addedThen, atMs }: Holding,
   kind: 'prefix' | 'session',
   nowMs: number,
 ): number {
   const believed = beliefIn(home, kind, nowMs)
   if (believed === 0) return 0
-  return tokens * believed * survival(home, home.readTokens - readThen, Math.max(0, nowMs - atMs))
+  return tokens * believed * survival(home, home.addedTokens - addedThen, Math.max(0, nowMs - atMs))
 }
 
 function expectedOf(kind: 'prefix' | 'session', holding: Holding, nowMs: number): Expected {
   return {
     kind,
     tokens: holding.tokens,
-    sinceTokens: holding.home.readTokens - holding.readThen,
+    sinceTokens: holding.home.addedTokens - holding.addedThen,
     ageMs: Math.max(0, nowMs - holding.atMs),
   }
 }

@@ -13,19 +13,19 @@ const headSize = 4
 const low = 1
 const usedAt = 2
 const isEnd = 3
-/** Of its holders, in words of 32 bits: four homes (0: none), four moments, four counts of tokens, four readings of 64. */
+/** Of its holders, in words of 32 bits: four homes (0: none), four moments, four counts of tokens, four sums of 64. */
 const holdersSize = holdersMax * 5
 const heldAt = holdersMax
 const tokensAt = holdersMax * 2
-const readThenAt = (holdersMax * 3) / 2
+const addedThenAt = (holdersMax * 3) / 2
 
 /** One endpoint that holds a beginning of a prompt. */
 export interface Holding {
   readonly home: Home
   /** Tokens of the prompt that it had read when it held this last. */
   readonly tokens: number
-  /** What the home had read in all at that moment, in tokens. */
-  readonly readThen: number
+  /** Tokens that had come into its cache in all at that moment. */
+  readonly addedThen: number
   readonly atMs: number
   /** A prompt has ended here, and none that goes on from it has been read since. */
   readonly isEnd: boolean
@@ -44,7 +44,7 @@ export class CacheTable {
   readonly #holders = new ArrayBuffer(entriesMax * holdersSize * 4)
   readonly #words = new Uint32Array(this.#holders)
   readonly #tokens = new Float32Array(this.#holders)
-  readonly #readThen = new Float64Array(this.#holders)
+  readonly #addedThen = new Float64Array(this.#holders)
 
   /** The place of a key; -1: unknown. */
   find(keyHigh: number, keyLow: number): number {
@@ -61,7 +61,7 @@ export class CacheTable {
   note(
     keyHigh: number,
     keyLow: number,
-    { id, readTokens }: Pick<Home, 'id' | 'readTokens'>,
+    { id, addedTokens }: Pick<Home, 'id' | 'addedTokens'>,
     tokens: number,
     nowMs: number,
     isWhole = false,
@@ -85,7 +85,7 @@ export class CacheTable {
     words[homes + place] = id
     words[homes + heldAt + place] = tick
     this.#tokens[homes + tokensAt + place] = tokens
-    this.#readThen[homes / 2 + readThenAt + place] = readTokens
+    this.#addedThen[homes / 2 + addedThenAt + place] = addedTokens
   }
 
   /** Adds those to the list that hold this entry and are not on it yet. */
@@ -100,7 +100,7 @@ export class CacheTable {
       into.push({
         home,
         tokens: this.#tokens[homes + tokensAt + at]!,
-        readThen: this.#readThen[homes / 2 + readThenAt + at]!,
+        addedThen: this.#addedThen[homes / 2 + addedThenAt + at]!,
         atMs: this.#words[homes + heldAt + at]! * tickMs,
         isEnd: this.#heads[entry * headSize + isEnd] === 1,
       })

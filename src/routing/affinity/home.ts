@@ -1,12 +1,12 @@
-/** One model's runner at one endpoint: what it has read since it began, and what was learned of its prompt cache. */
+/** One model's runner at one endpoint: what came into its prompt cache since it began, and what was learned of that. */
 export interface Home {
   /** Never given to another, so that what is remembered of a runner that is gone counts for nobody. */
   readonly id: number
   readonly endpoint: string
   readonly model: string
-  /** Tokens of prompts and answers that went through it. */
-  readTokens: number
-  /** Tokens after which what was read is more likely gone than there. */
+  /** Tokens of prompts that were not in it yet, and of answers. */
+  addedTokens: number
+  /** So many more of them, and what was read is more likely gone than there. */
   capacityTokens: number
   /** Share of what should be cached that was, as hits show it; for beginnings, and for what clients call a session. */
   hitShare: number
@@ -29,6 +29,8 @@ export interface Home {
 const capacityTokensFirst = 65_536
 const capacityTokensMin = 64
 const capacityTokensMax = 16_777_216
+/** What a miss long before takes from the size. */
+const earlyMissWeight = 0.1
 /** A new home is believed, but not wholly. */
 const hitShareFirst = 0.8
 const hitShareWeight = 0.25
@@ -52,7 +54,7 @@ export function freshHome(id: number, endpoint: string, model: string): Home {
     id,
     endpoint,
     model,
-    readTokens: 0,
+    addedTokens: 0,
     capacityTokens: capacityTokensFirst,
     hitShare: hitShareFirst,
     sessionShare: hitShareFirst,
@@ -143,12 +145,21 @@ export function learn(home: Home, expected: Expected, read: PromptRead, nowMs: n
   else home.offSinceMs ??= nowMs
 }
 
-/** A hit after so many tokens shows that the cache is larger, a miss that it is smaller: half-way there each time. */
+/**
+ * A hit after so many tokens shows that the cache is larger, a miss that it is smaller: half-way there each time. A miss
+ * long before it can be full is mostly another prompt's doing, which began alike and took the place; it counts a little,
+ * or a cache that is small from the first would never be found out.
+ */
 function learnCapacity(home: Home, { sinceTokens }: Expected, share: number): void {
   const since = Math.max(sinceTokens, capacityTokensMin)
   const { capacityTokens } = home
-  if (share > 0.7 && since > capacityTokens / 2)
+  const isEarly = since <= capacityTokens / 2
+  if (share > 0.7 && !isEarly)
     home.capacityTokens = Math.min(capacityTokensMax, Math.sqrt(capacityTokens * since * 2))
-  if (share < 0.3 && sinceTokens > 0 && since < capacityTokens * 2)
-    home.capacityTokens = Math.max(capacityTokensMin, Math.sqrt((capacityTokens * since) / 2))
+  if (share < 0.3 && sinceTokens > 0 && since < capacityTokens * 2) {
+    const smaller = isEarly
+      ? capacityTokens * (1 - earlyMissWeight)
+      : Math.sqrt((capacityTokens * since) / 2)
+    home.capacityTokens = Math.max(capacityTokensMin, smaller)
+  }
 }
