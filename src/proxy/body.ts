@@ -3,6 +3,7 @@ import { type FileHandle, mkdir, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure } from '../core/failure.ts'
 import type { LimitSettings } from '../core/settings.ts'
+import { Pieces } from './pieces.ts'
 
 /** A request's body, complete in our hands: replay needs it until the exchange ends. Disposing lets it go. */
 export interface HeldBody extends Disposable {
@@ -155,7 +156,7 @@ async function takeLarge(
   const disk = budget.disk()
   try {
     if (declared > 0) disk.grow(declared)
-    const chunks: Buffer[] = []
+    const pieces = new Pieces()
     let size = 0
     let spool = declared > 0 ? new Spool(budget) : undefined
     try {
@@ -167,22 +168,21 @@ async function takeLarge(
           disk.growTo(size)
           return spool.write(chunk)
         }
-        chunks.push(chunk)
+        pieces.add(chunk)
         if (size <= bodyInMemoryBytesMax) {
           memory.growTo(size)
           return undefined
         }
         disk.growTo(size)
         spool = new Spool(budget)
-        const head = chunks.splice(0)
-        return spool.write(head.length === 1 ? head[0]! : Buffer.concat(head))
+        return spool.write(pieces.take())
       })
       if (spool) return await spool.finish(size, memory, disk)
     } catch (error) {
       await spool?.abandon()
       throw error
     }
-    const bytes = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)
+    const bytes = pieces.take()
     return {
       size,
       bytes,
@@ -208,36 +208,31 @@ function takeSmall(
   if (arriving.declaredBytes === 0) return noBody
   const share = budget.memory()
   share.grow(arriving.declaredBytes ?? 0)
-  const chunks: Buffer[] = []
+  const pieces = new Pieces()
   try {
     const taken = arriving.each((chunk) => {
       see(chunk)
-      chunks.push(chunk)
+      pieces.add(chunk)
       return undefined
     })
-    return taken === undefined ? heldIn(chunks, share) : whenTaken(taken, chunks, share)
+    return taken === undefined ? heldIn(pieces, share) : whenTaken(taken, pieces, share)
   } catch (error) {
     share[Symbol.dispose]()
     throw error
   }
 }
 
-async function whenTaken(
-  taken: Promise<void>,
-  chunks: readonly Buffer[],
-  share: Share,
-): Promise<HeldBody> {
+async function whenTaken(taken: Promise<void>, pieces: Pieces, share: Share): Promise<HeldBody> {
   try {
     await taken
-    return heldIn(chunks, share)
+    return heldIn(pieces, share)
   } catch (error) {
     share[Symbol.dispose]()
     throw error
   }
 }
 
-const heldIn = (chunks: readonly Buffer[], share: Share) =>
-  new BytesHeld(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks), share)
+const heldIn = (pieces: Pieces, share: Share) => new BytesHeld(pieces.take(), share)
 
 class BytesHeld implements HeldBody {
   readonly bytes: Buffer
