@@ -6,6 +6,10 @@ export const failures = {
   body_not_json: { status: 400, fix: 'Send one JSON object.' },
   body_empty: { status: 400, fix: 'Send a JSON object that names a model.' },
   body_too_large: { status: 413, fix: 'Send less, or raise limits.body_max.' },
+  too_many_values: {
+    status: 413,
+    fix: 'Send less at once; a text of any length may be one string.',
+  },
   body_unreadable: {
     status: 400,
     fix: 'Send the body as its Content-Length and Content-Encoding say.',

@@ -5,6 +5,7 @@ import { type HeldBody, takeBody } from '../proxy/body.ts'
 import { Exchange } from '../proxy/exchange.ts'
 import { continueWishOf } from './continue-wish.ts'
 import type { HttpDoors } from './doors.ts'
+import { fewValues } from './few-values.ts'
 import type { Visit } from './front.ts'
 import { type GenerateRequest, nativeBody, readGenerate } from './generate-request.ts'
 import { withMeantModel } from './meant-model.ts'
@@ -39,7 +40,7 @@ export class GenerateSurface {
   async #generate(visit: Visit): Promise<void> {
     const { bodies, server, clock, settings } = this.#doors
     const wishes = wishesOf(visit.request.headers, visit.arrivedMs)
-    using body = await takeBody(visit.request.body, bodies, () => {})
+    using body = await takeBody(visit.request.body, bodies, fewValues())
     // This one is read whole, so a spooled body counts against memory as well.
     using share = bodies.memory()
     if (!body.bytes) share.grow(body.size)

@@ -3,6 +3,7 @@ import type { Route } from '../dialects/routes.ts'
 import { takeBody } from '../proxy/body.ts'
 import { BadSplit, readSplitHeader } from '../split/options.ts'
 import type { HttpDoors } from './doors.ts'
+import { fewValues } from './few-values.ts'
 import type { Visit } from './front.ts'
 import { jsonObject } from './json-object.ts'
 import { withMeantModel } from './meant-model.ts'
@@ -26,7 +27,7 @@ export async function serveNativeSplit(
   if (family !== 'ollama' || (op !== 'generate' && op !== 'chat'))
     throw invalid('X-Chasqui-Split is for POST /api/generate and POST /api/chat')
   const header = orInvalid(() => readSplitHeader(String(visit.request.headers['x-chasqui-split'])))
-  using body = await takeBody(visit.request.body, bodies, () => {})
+  using body = await takeBody(visit.request.body, bodies, fewValues())
   using share = bodies.memory()
   if (!body.bytes) share.grow(body.size)
   const bytes = await wholeOf(body)

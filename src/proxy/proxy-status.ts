@@ -15,6 +15,7 @@ const errorTypes: Partial<Record<FailureCode, string>> = {
   total_timeout: 'connection_read_timeout',
   poison: 'http_request_denied',
   body_too_large: 'http_request_error',
+  too_many_values: 'http_request_error',
   body_not_json: 'http_request_error',
   request_invalid: 'http_request_error',
   loop: 'proxy_loop_detected',
