@@ -148,9 +148,10 @@ class Attempt implements WireListener, AttemptUnderWay {
     this.#ended = this.#exchange.onEnd(() => this.#finish({ kind: 'clientLeft' }))
     if (this.#over) return
     const givenUp = () => {
-      // Before it said a word: a frozen server would hold this client for ever.
-      if (!this.#answer.started && !this.#refusal)
-        this.#finish({ kind: 'unreachable', text: 'it stopped answering' })
+      if (this.#answer.started) return
+      // Before it said a word, or in the middle of a refusal: a frozen server would hold this client for ever.
+      if (this.#refusal) this.ended()
+      else this.#finish({ kind: 'unreachable', text: 'it stopped answering' })
     }
     this.#lease.onAway = givenUp
     this.#exchange.attempt = this

@@ -176,6 +176,18 @@ describe('an attempt', () => {
     expect(await soFar(running)).toBe('running')
   })
 
+  // A server that froze in the middle of a refusal kept its client and a seat for ever: it had begun to speak, so it was
+  // not given up, and had not begun an answer, so nobody went on with that.
+  it('takes a refusal for said whose end does not come from a server that is given up', async () => {
+    const { start, lease, hears, done } = attemptOf()
+    const running = start()
+    hears().head(503, ['Content-Type', 'application/json', 'Content-Length', '40'])
+    hears().data(Buffer.from('{"error":'))
+    lease.onAway?.()
+    expect(await running).toMatchObject({ kind: 'refused', status: 503 })
+    expect(done).toEqual(['abort'])
+  })
+
   it('keeps a refusal word by word, but no more of it than anybody reads', async () => {
     const { start, hears, answer, client, done } = attemptOf()
     const running = start()
