@@ -9,6 +9,7 @@ import { NodeArrived } from './node-door/arrived.ts'
 import { NodeClient } from './node-door/client.ts'
 import { LastWords } from './node-door/last-words.ts'
 import { giveOneMeaning } from './node-door/one-meaning.ts'
+import { Unread } from './unread.ts'
 
 // As an ES module it would hand out every name it has, and one of them loads all of Node's fetch: 25 ms of a start.
 const { createServer } = process.getBuiltinModule('node:http')
@@ -47,7 +48,6 @@ export interface Listener {
  * stands in front of both, and behind it Fastify for what is not in a hurry.
  */
 export async function listen(doors: HttpDoors, inherited?: { fd: number }): Promise<Listener> {
-  let leaving = false
   const front = new FrontDoor(doors, ours)
   const status = lateApp(doors, async (app) => {
     const { statusSurface } = await import('./status-surface.ts')
@@ -67,7 +67,8 @@ export async function listen(doors: HttpDoors, inherited?: { fd: number }): Prom
       return false
     }
     // The parser loses what comes in one piece behind a request for another protocol, and reads on behind that.
-    if (leaving || wantsOtherProtocol(request)) last.makeLast(response)
+    last.came(response)
+    if (wantsOtherProtocol(request)) last.makeLast(response)
     return true
   }
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
@@ -140,9 +141,13 @@ export async function listen(doors: HttpDoors, inherited?: { fd: number }): Prom
     },
   )
   server.on('connection', (socket: Socket) => net.take(socket))
+  const unread = new Unread(doors.clock, function* () {
+    yield* net.sockets()
+    yield* atNode
+  })
 
   const leave = () => {
-    leaving = true
+    last.leave()
     net.leave()
   }
 
@@ -184,6 +189,7 @@ export async function listen(doors: HttpDoors, inherited?: { fd: number }): Prom
       }, sweepEveryMs)
       await closed
       clearInterval(sweep)
+      unread[Symbol.dispose]()
       server.close() // ends what node:http still does for open connections
       await Promise.all([status.close(), pinned.close()])
     },

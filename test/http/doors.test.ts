@@ -190,6 +190,44 @@ describe.each(doors)('through $door', ({ more }) => {
     expect(busy.heard()[0]?.body).toContain('"done":true')
   })
 
+  // Only the request's coming was looked at, and these had come before. Each answer behind a SIGTERM said keep-alive, and
+  // the next request of nearly every client that believed it was lost.
+  it('an answer that begins while it stops says that it is the last', async () => {
+    await using fleet = await warmFleet({
+      simulators: [{ answerTokens: 40, decodeTokensPerSecond: 100 }],
+      config: blind,
+      settings: (settings) => ({
+        ...settings,
+        timeouts: { ...settings.timeouts, drainMs: 5_000 },
+      }),
+    })
+    const talk = talkTo(fleet.app.port)
+    talk.send(ask(more, chat('hello')))
+    await until(() => asked(fleet.simulators[0]) === 1)
+    const stopped = fleet.app.stop()
+    await answered(talk, 1)
+    expect(talk.heard()[0]?.headers.get('connection')).toBe('close')
+    await stopped
+    talk.socket.destroy()
+  })
+
+  // A connection that had sent so much ahead was read no more, and then neither an end nor a reset is heard. The seat
+  // stayed with a client that was gone, for as long as its answer went on.
+  it('a client that has sent much ahead is heard when it leaves', async () => {
+    await using fleet = await warmFleet({ simulators: [endless], config: blind })
+    for (const behind of [ask(more, chat('next')), 'GET /api/tags HTTP/1.1\r\nHost: x\r\n\r\n']) {
+      const talk = talkTo(fleet.app.port)
+      const before = asked(fleet.simulators[0])
+      talk.send(ask(more, chat('hello')))
+      await until(() => asked(fleet.simulators[0]) > before)
+      talk.send(behind.repeat(Math.ceil(200_000 / behind.length)))
+      // It is in our hands, and more than we keep.
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      talk.socket.resetAndDestroy()
+      await untilIdle(fleet, 3_000)
+    }
+  })
+
   // The net door began with a request that came behind an answer, whatever of that was still unsent. Who asked and asked
   // and read nothing was worked for without end, and the answers filled the memory.
   it('a client that reads nothing is worked for no more when its answers fill the connection', async () => {
@@ -258,6 +296,24 @@ async function happens(what: () => boolean): Promise<boolean> {
     () => false,
   )
 }
+
+describe('a packet of very many requests', () => {
+  // Node reads all of a packet before it holds anything back. Fifteen hundred lists were made for one of 64 KB, and they
+  // stayed in memory for as long as the client liked.
+  it('is answered so far, and then the connection ends', async () => {
+    await using fleet = await warmFleet({ simulators: [{}], config: blind })
+    const talk = talkTo(fleet.app.port)
+    talk.send('GET /api/tags HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n'.repeat(1_000))
+    await until(() => talk.closed)
+    const heard = talk.heard()
+    expect(heard.length).toBe(32)
+    expect(heard.every(({ status, body }) => status === 200 && body.includes('"models"'))).toBe(
+      true,
+    )
+    const says = heard.map(({ headers }) => headers.get('connection'))
+    expect(says.slice(-2)).toEqual(['keep-alive', 'close'])
+  })
+})
 
 describe('a connection that asks for nothing', () => {
   it('is told so after the limit, and closed', async () => {

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import type { Clock } from '../../core/clock.ts'
 import type { LoopTurn } from '../../core/loop-turn.ts'
 import type { Rostered } from '../../core/roster.ts'
+import { Pieces } from '../../proxy/pieces.ts'
 import { closeGently, lingerMs } from '../linger.ts'
 import { type RequestHead, readRequestHead } from './request-head.ts'
 import { Turn, type TurnDoors } from './turn.ts'
@@ -20,7 +21,7 @@ export interface ConnectionDoors {
   gone(connection: Connection): void
 }
 
-/** Requests that a client sent ahead wait in memory up to here; then it is not read until its turn has come. */
+/** Requests that a client sent ahead wait in memory up to here. */
 const aheadBytesMax = 65_536
 
 /** One client's connection as long as it asks plainly, one request at a time. */
@@ -34,7 +35,7 @@ export class Connection implements TurnDoors, Rostered {
   #turn: Turn | undefined
   /** The last turn is over; what still comes is read away. */
   #closing = false
-  #ahead: Buffer[] | undefined
+  #ahead: Pieces | undefined
   #aheadBytes = 0
   #onDrain: (() => void) | undefined
   /** Since when it has waited for a request, on the clock's `now`. */
@@ -100,7 +101,9 @@ export class Connection implements TurnDoors, Rostered {
       if (turn.missing === 0) this.#finish()
       return
     }
-    if (taken < bytes.length) this.#keepAhead(taken === 0 ? bytes : bytes.subarray(taken))
+    // Of what stands behind a last request nothing is kept.
+    if (taken < bytes.length && !turn.isLast)
+      this.#keepAhead(taken === 0 ? bytes : bytes.subarray(taken))
   }
 
   #begin(bytes: Buffer): void {
@@ -128,10 +131,18 @@ export class Connection implements TurnDoors, Rostered {
   }
 
   #keepAhead(bytes: Buffer): void {
-    this.#ahead ??= []
-    this.#ahead.push(bytes)
+    this.#ahead ??= new Pieces()
+    this.#ahead.add(bytes)
     this.#aheadBytes += bytes.length
-    if (this.#aheadBytes > aheadBytesMax) this.socket.pause()
+    if (this.#aheadBytes <= aheadBytesMax) return
+    if (!this.#turn) {
+      this.socket.pause()
+      return
+    }
+    // Nobody would hear of its leaving while it is not read. So this answer is its last, and what comes is read away.
+    this.#turn.makeLast()
+    this.#ahead = undefined
+    this.#aheadBytes = 0
   }
 
   ended(turn: Turn): void {
@@ -158,7 +169,7 @@ export class Connection implements TurnDoors, Rostered {
       this.#ahead = undefined
       this.#aheadBytes = 0
       this.socket.resume()
-      this.#begin(Buffer.concat(ahead))
+      this.#begin(ahead.take())
     })
   }
 

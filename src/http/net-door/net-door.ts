@@ -66,13 +66,17 @@ export class NetDoor {
     this.#leaving = true
   }
 
+  *sockets(): Iterable<Socket> {
+    for (const { socket } of this.#connections) yield socket
+  }
+
   closeIdle(): void {
     for (const connection of this.#connections)
       if (connection.idleSinceMs !== undefined) connection.socket.destroy()
   }
 
   cut(): void {
-    for (const { socket } of this.#connections) socket.destroy()
+    for (const socket of this.sockets()) socket.destroy()
   }
 
   #look(): void {

@@ -98,6 +98,11 @@ export class Turn implements Arrived, ArrivingBody, ClientSide {
     return this.#isLast || this.#head.lastOne
   }
 
+  /** Whatever its head has said: a connection may be closed behind any answer. */
+  makeLast(): void {
+    this.#isLast = true
+  }
+
   each(act: (chunk: Buffer) => Promise<void> | undefined): Promise<void> | undefined {
     const held = this.#held
     this.#held = undefined

@@ -9,6 +9,8 @@ const statuses: Readonly<Record<string, number | undefined>> = {
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 }
+/** Answers to lists take tens of kilobytes each, and a single packet can ask for fifteen hundred. */
+const unansweredMax = 32
 const phrases: Readonly<Record<number, string>> = {
   400: 'Bad Request',
   408: 'Request Timeout',
@@ -16,6 +18,12 @@ const phrases: Readonly<Record<number, string>> = {
   414: 'URI Too Long',
   431: 'Request Header Fields Too Large',
   501: 'Not Implemented',
+}
+
+interface Asking {
+  unanswered: number
+  /** Answers come in the order of their requests, so this one is the last. */
+  newest: ServerResponse
 }
 
 /**
@@ -27,9 +35,43 @@ export class LastWords {
   readonly #closing = new WeakSet<Socket>()
   /** They have had their last words, or will. */
   readonly #ending = new WeakSet<Socket>()
+  /** Who has asked and is not answered yet. */
+  readonly #asking = new Map<Socket, Asking>()
+  #leaving = false
 
   isClosing(socket: Socket): boolean {
     return this.#closing.has(socket)
+  }
+
+  /** A request has come, and this will be its answer. */
+  came(response: ServerResponse): void {
+    const { socket } = response.req
+    let asking = this.#asking.get(socket)
+    if (!asking) {
+      asking = { unanswered: 0, newest: response }
+      this.#asking.set(socket, asking)
+    }
+    asking.unanswered++
+    asking.newest = response
+    response.once('close', () => this.#answered(socket))
+    if (this.#leaving) return this.makeLast(response)
+    if (asking.unanswered < unansweredMax) return
+    this.makeLast(response)
+    // With so much to answer Node reads no more, and would not hear that the client leaves.
+    setImmediate(() => {
+      if (response.req.complete) readAway(socket)
+    })
+  }
+
+  /** From now on answers say that they are the last on their connection, those too that were asked for before. */
+  leave(): void {
+    this.#leaving = true
+    for (const { newest } of this.#asking.values()) if (!newest.headersSent) this.makeLast(newest)
+  }
+
+  #answered(socket: Socket): void {
+    const asking = this.#asking.get(socket)
+    if (asking && --asking.unanswered === 0) this.#asking.delete(socket)
   }
 
   /** The answer that comes next is the last one on its connection. */
