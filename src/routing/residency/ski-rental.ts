@@ -36,7 +36,8 @@ export function isWorthLoading(place: ColdPlace, pressure: Pressure): boolean {
   }
   if (!evicts) return true
   const isLate = urgent || longestS >= longestSMax
-  if (tooYoung && !isLate) return false
-  // An idle machine that lets somebody wait for nothing helps nobody.
-  return idle || isLate || waitedS >= loadS + evictionS
+  const isPaid = waitedS >= loadS + evictionS
+  // An idle machine that lets somebody wait for nothing helps nobody: what is young there is let go as soon as it is paid.
+  if (tooYoung && !isLate) return idle && isPaid
+  return idle || isLate || isPaid
 }

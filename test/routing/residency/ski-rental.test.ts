@@ -31,6 +31,16 @@ describe('a load', () => {
     expect(isWorthLoading(place, nowhere)).toBe(false)
   })
 
+  // What had come a moment ago was never let go for it, though nothing ran there: who alternated between two models on a
+  // server with room for one waited half a minute each time.
+  it('of a model that is nowhere pushes out what is young on an idle machine as soon as it is paid for', () => {
+    const young = { ...place, idle: true, tooYoung: true }
+    const nowhere = { ...pressure, warm: false }
+    expect(isWorthLoading(young, { ...nowhere, waitedS: 14.9 })).toBe(false)
+    expect(isWorthLoading(young, { ...nowhere, waitedS: 15 })).toBe(true)
+    expect(isWorthLoading({ ...young, idle: false }, { ...nowhere, waitedS: 29 })).toBe(false)
+  })
+
   it('of a model that is nowhere comes within half a minute, whatever speaks against it', () => {
     const late = { ...pressure, warm: false, longestS: 30 }
     expect(isWorthLoading({ ...place, tooYoung: true, braked: true, dearness: 64 }, late)).toBe(
