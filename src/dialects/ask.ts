@@ -316,6 +316,11 @@ const runnerOptions = [
 
 const noOptions: Readonly<Record<string, string>> = Object.freeze({})
 
+/** Ollama takes whole numbers as numbers with any fraction cut off, and one of these options as a boolean. */
+function isOf(option: string, value: unknown): boolean {
+  return typeof value === (option === 'use_mmap' ? 'boolean' : 'number')
+}
+
 function runnerOf(route: Route, facts: BodyFacts): Readonly<Record<string, string>> {
   if (route.family !== 'ollama' || !route.inference) return noOptions
   const runner: Record<string, string> = {}
@@ -323,10 +328,11 @@ function runnerOf(route: Route, facts: BodyFacts): Readonly<Record<string, strin
   for (const option of runnerOptions) {
     const value = options?.[option]
     // Written anew: 4096, 4096.0 and 4.096e3 are one context.
-    if (value !== undefined && value !== null) runner[option] = JSON.stringify(value)
+    // Of a wrong type the server refuses it, and touches no runner: so nothing may be unloaded for it here.
+    if (isOf(option, value)) runner[option] = JSON.stringify(value)
   }
   const shift = route.op === 'embed' ? undefined : rawOf(facts, 'shift')
-  if (shift !== undefined) runner['shift'] = shift
+  if (shift === 'true' || shift === 'false') runner['shift'] = shift
   return Object.keys(runner).length === 0 ? noOptions : runner
 }
 

@@ -165,6 +165,17 @@ describe('what makes a runner', () => {
     expect(numCtx(one)).toBe(4096)
   })
 
+  // A server refuses such an option at once and touches nothing. Here it made another runner of it, for which a loaded
+  // model was unloaded before the refusal came: anybody could do that.
+  it('is none of what a server would refuse', () => {
+    for (const value of ['"8192"', '[]', '{}', 'true', 'null'])
+      expect(ask('/api/chat', `{"model":"a","options":{"num_ctx":${value}}}`).runner).toEqual({})
+    expect(ask('/api/chat', '{"model":"a","options":{"use_mmap":1},"shift":5}').runner).toEqual({})
+    expect(ask('/api/chat', '{"model":"a","options":{"use_mmap":false}}').runner).toEqual({
+      use_mmap: 'false',
+    })
+  })
+
   it('is nothing on the routes that have no options', () => {
     expect(ask('/v1/completions', { model: 'a', options: { num_ctx: 1 } }).runner).toEqual({})
     expect(numCtx(ask('/v1/completions', { model: 'a' }))).toBeUndefined()
