@@ -19,6 +19,8 @@ const fullest = 0.95
 const overloadS = 300
 /** Who asks for what is nowhere waits for its load, and whoever it pushes out is loaded again. */
 const loadsForAbsent = 2
+/** A request that nobody could serve is worse than any that waits. */
+const impossibleS = 600
 /** A model's requests are dealt out in so many equal parts. */
 const partsOfDemand = 8
 
@@ -53,12 +55,12 @@ export function lossOf(facts: Facts, has: Uint8Array, work: LossWork): number {
   return loss
 }
 
-/** Seconds of a request for what is nowhere, with its load; 0: nobody could load it. */
+/** Seconds of a request for what is nowhere, with its load; where nobody could load it, as long as anybody waits. */
 function absentS({ hosts, models, aloneS, loadS }: Facts, model: number): number {
   let leastS = Number.POSITIVE_INFINITY
   for (let at = model; at < hosts * models; at += models)
     if (aloneS[at] !== 0) leastS = Math.min(leastS, loadsForAbsent * loadS[at]! + aloneS[at]!)
-  return leastS < Number.POSITIVE_INFINITY ? leastS : 0
+  return Math.min(leastS, impossibleS)
 }
 
 /** Arrays that a loss is computed in; made once for many. */

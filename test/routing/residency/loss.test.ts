@@ -29,6 +29,13 @@ describe('what a residency costs', () => {
     expect(loss(factsOf([[2]], [0]), [0])).toBe(0)
   })
 
+  // It counted as nothing where nobody could load the model, so to be rid of the only server looked like a gain: it was
+  // what `chasqui optimize` advised.
+  it('is most of all where a model is nowhere and nobody could load it', () => {
+    const nobody = loss(factsOf([[0]], [0.1]), [0])
+    expect(nobody).toBeGreaterThan(loss(factsOf([[60]], [0.1]), [0]))
+  })
+
   it('falls with a second copy where one is nearly full, and hardly on a machine too slow to be used', () => {
     const busy = factsOf([[2], [2]], [0.45])
     const one = loss(busy, [1, 0])
