@@ -13,7 +13,7 @@ import { Line, type Priority, type Waiter } from '../routing/line.ts'
 import { type Need, needKey } from '../routing/need.ts'
 import type { Action, Waiting } from '../routing/plan.ts'
 import type { Work } from '../routing/work.ts'
-import type { Exchange } from './exchange.ts'
+import type { Asked, Exchange } from './exchange.ts'
 import { SeatWatch } from './seat-watch.ts'
 import type { ShownWaiter, WaitingNow } from './waiting-now.ts'
 import type { WaitingRoom } from './waiting-room.ts'
@@ -270,7 +270,11 @@ export class Queue implements WaitingRoom, WaitingNow {
     const { need } = start.waiting
     const endpoint = this.#pool.endpoint(start.endpoint)
     // The first that is let in after a rest is the only one: its seat was planned for others as well.
-    if (endpoint?.model(need.model)?.admitting === false) return undefined
+    // Where all rest it is known to: there nobody waits for the others.
+    const rests = start.barred.some(
+      ({ endpoint: name, bar }) => name === start.endpoint && bar === 'resting',
+    )
+    if (!rests && endpoint?.model(need.model)?.admitting === false) return undefined
     const lease = endpoint?.take(need.model, { seat: need.seat, asTry: start.asTry })
     if (lease) this.#watch.follow(lease, exchange, start)
     return lease
@@ -284,7 +288,7 @@ export class Queue implements WaitingRoom, WaitingNow {
       this.#makeRoom(exchange)
     }
     this.#refuseGreed(exchange.asked.tenant)
-    this.#refuseHopeless(alone)
+    this.#refuseHopeless(alone, exchange.asked)
     return new Promise<Lease>((resolve, reject) => {
       const startedMs = alone.sinceMs
       const done = () => {
@@ -347,10 +351,11 @@ export class Queue implements WaitingRoom, WaitingNow {
   }
 
   /** Who can hardly be finished in time is told so at once: waiting would help neither it nor those behind it. */
-  #refuseHopeless(alone: Waiting): void {
+  #refuseHopeless(alone: Waiting, { tenant, priority }: Pick<Asked, 'tenant' | 'priority'>): void {
     if (alone.deadlineMs === undefined || !alone.need.seat) return
     const nowMs = this.#clock.now()
-    const leftS = (alone.deadlineMs - nowMs - this.estimatedWaitMs()) / 1_000
+    const ahead = this.#line.aheadOf(tenant, priority)
+    const leftS = (alone.deadlineMs - nowMs - this.#expectedMs(ahead)) / 1_000
     if (this.#dispatcher.chanceWithin(alone, leftS, nowMs) >= chanceLeast) return
     throw new Failure('deadline_hopeless', 'it can hardly be answered before its deadline', {
       retryAfterS: this.retryAfterS(),

@@ -35,6 +35,7 @@ export function findAble(
 ): void {
   addAble(able, endpoints, need, barred)
   if (able.count === 0) addWhoCanOnlySayNo(able, endpoints, need)
+  if (able.count === 0) addWhoRests(able, endpoints, need)
   if (need.cloud) keepListing(able)
   else if (need.promptTokens !== 0 && able.count > 1) keepWithRoom(able, endpoints, need, barred)
 }
@@ -58,6 +59,7 @@ export function isServable(endpoints: readonly EndpointView[], need: Need): bool
     if (barOf(endpoint, endpoint.model(need.model), need) === undefined) return true
   const able = noneAble()
   addWhoCanOnlySayNo(able, endpoints, need)
+  if (able.count === 0) addWhoRests(able, endpoints, need)
   return able.count > 0
 }
 
@@ -105,6 +107,16 @@ function addWhoCanOnlySayNo(able: Able, endpoints: readonly EndpointView[], need
     return bar === 'tried' || bar === 'away' || bar === 'draining' || bar === 'resting'
   })
   if (!capable) addAble(able, endpoints, { ...need, capabilities: [] }, undefined)
+}
+
+/** Where all who could serve it rest, a rest protects nobody: they are asked all the same, but not by a second attempt. */
+function addWhoRests(able: Able, endpoints: readonly EndpointView[], need: Need): void {
+  if (need.not.size > 0) return
+  for (let at = 0; at < endpoints.length; at++) {
+    const model = endpoints[at]!.model(need.model)
+    if (barOf(endpoints[at]!, model, need) === 'resting' && (!model || isCapable(model, need)))
+      add(able, at, model)
+  }
 }
 
 /** A cloud model needs no copy on disk, only a server that is signed in: who lists it probably is. */

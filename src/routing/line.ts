@@ -119,6 +119,21 @@ export class Line<W extends Waiter> {
     return this.#models.get(model)?.count ?? 0
   }
 
+  /**
+   * How many would be served before a newcomer, at most: of its own tenant those who wait, of each other tenant as many
+   * as would have had their turn by then. Bands behind its own do not count.
+   */
+  aheadOf(tenant: string, priority: Priority): number {
+    const own = this.#bandOf(levels[priority])
+    let ahead = 0
+    for (const [at, band] of this.#bands.entries()) {
+      if (at > own) break
+      const turns = at < own ? Number.POSITIVE_INFINITY : (band.get(tenant)?.size ?? 0) + 1
+      for (const [name, { size }] of band) ahead += name === tenant ? size : Math.min(size, turns)
+    }
+    return ahead
+  }
+
   /** How many of this tenant wait. */
   countOfTenant(tenant: string): number {
     return this.#tenants.get(tenant) ?? 0

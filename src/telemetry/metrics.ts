@@ -421,7 +421,9 @@ async function makeRegistry(all: readonly AnySeries[]): Promise<Registry> {
 const rejectedFor: Readonly<Record<string, string>> = {
   queue_full: 'full',
   all_busy: 'full',
+  queue_share_full: 'share',
   queue_timeout: 'timeout',
+  deadline_hopeless: 'deadline',
   all_away: 'no_backend',
   model_away: 'no_backend',
   no_backend: 'no_backend',

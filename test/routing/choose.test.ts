@@ -124,9 +124,28 @@ describe('a choice', () => {
       'nobody',
     ],
     [
-      'asks for no such words while the one that can rests',
+      'asks the one that can, though it rests, and not the others for such words',
       { a: {}, b: { m: { ...sees.m, admitting: false } } },
       { capabilities: ['vision'] },
+      'b',
+    ],
+    [
+      'passes by one that rests while another one does not',
+      { a: { m: { admitting: false } }, b: { inFlight: 5 } },
+      {},
+      'b',
+    ],
+    // Two servers that had failed for nine seconds were well again, and for six more every request heard 503: both rested.
+    [
+      'goes to one that rests where all do: nobody is protected by it',
+      { a: { m: { admitting: false } }, b: { ready: false } },
+      {},
+      'a',
+    ],
+    [
+      'but not with a second attempt: that one has seen such a failure',
+      { a: { m: { admitting: false } }, b: {} },
+      { not: new Set(['b']) },
       'nobody',
     ],
     [

@@ -150,6 +150,17 @@ describe('the line', () => {
     expect([line.countOfTenant('x'), line.countOfTenant('w')]).toEqual([1, 0])
   })
 
+  it('knows how many go before a newcomer: of others as many as will have had a turn, and none of a later band', () => {
+    const line = lineOf('g1n g2n g3n g4n y1n z1b z2b x1n', false)
+    expect(line.aheadOf('new', 'normal')).toBe(3)
+    expect(line.aheadOf('x', 'normal')).toBe(4)
+    expect(line.aheadOf('g', 'normal')).toBe(6)
+    expect(line.aheadOf('new', 'batch')).toBe(7)
+    const across = lineOf('g1n g2n g3n y1i', true)
+    expect(across.aheadOf('new', 'interactive')).toBe(1)
+    expect(across.aheadOf('new', 'normal')).toBe(2)
+  })
+
   it('passes over whom nothing is free for, and counts no turn against their tenant', () => {
     const line = lineOf('x1n x2n y1n', false)
     const [first] = line.inOrder(0)

@@ -193,6 +193,28 @@ describe('the queue', () => {
     expect(story.slice(5)).toEqual(['held@a', 'soon: deadline_hopeless'])
   })
 
+  // The whole line was taken to stand before it. A tenant that would have been served next was refused because of sixty
+  // requests of somebody else, behind which the line would never have put it.
+  it('counts only who would really go before it against a deadline', async () => {
+    const clock = handClock()
+    const pool = poolOf([backendOf('a', { slots: 1 })], { clock })
+    pool.endpoints[0]!.learnInMemory(ps(['m']))
+    const { ask, story } = queueOf(pool, clock)
+    for (let each = 0; each < 5; each++) {
+      const lease = await ask('teacher', 'm').lease
+      clock.pass(1_000)
+      const [promptNs, outputNs] = [1e8, 9e8]
+      const counts = { promptTokens: 100, outputTokens: 200, totalNs: 1e9, loadNs: 0 }
+      lease.settle(answered, { figures: { ...counts, promptNs, outputNs } })
+    }
+    ask('held', 'm', { tenant: 'greedy' })
+    for (let each = 0; each < 60; each++) ask(`greedy ${each}`, 'm', { tenant: 'greedy' })
+    ask('other', 'm', { tenant: 'other', deadlineMs: clock.now() + 5_000 })
+    ask('one more', 'm', { tenant: 'greedy', deadlineMs: clock.now() + 5_000 })
+    await settled()
+    expect(story.slice(5)).toEqual(['held@a', 'one more: deadline_hopeless'])
+  })
+
   it('shows who waits, in order and for how long', async () => {
     const clock = handClock()
     const pool = poolOf([backendOf('a', { slots: 1 })], { clock })

@@ -115,6 +115,8 @@ describe('the metrics', () => {
     observer.exchangeEnded?.(exchangeEnded({ ending: 'shed', code: 'queue_full' }))
     observer.exchangeEnded?.(exchangeEnded({ ending: 'queue_timeout', code: 'queue_timeout' }))
     observer.exchangeEnded?.(exchangeEnded({ ending: 'rejected', code: 'all_away' }))
+    observer.exchangeEnded?.(exchangeEnded({ ending: 'shed', code: 'queue_share_full' }))
+    observer.exchangeEnded?.(exchangeEnded({ ending: 'shed', code: 'deadline_hopeless' }))
     observer.retried?.('walnut', 'unreachable')
     observer.backendErred?.('walnut', 'timedOut')
     observer.breakerTurned?.('walnut', undefined, 'resting')
@@ -125,6 +127,8 @@ describe('the metrics', () => {
       'chasqui_queue_rejected_total{reason="full"} 1',
       'chasqui_queue_rejected_total{reason="timeout"} 1',
       'chasqui_queue_rejected_total{reason="no_backend"} 1',
+      'chasqui_queue_rejected_total{reason="share"} 1',
+      'chasqui_queue_rejected_total{reason="deadline"} 1',
       'chasqui_retries_total{reason="unreachable",from_backend="walnut"} 1',
       'chasqui_backend_errors_total{backend="walnut",kind="timedOut"} 1',
       'chasqui_backend_breaker_transitions_total{backend="walnut",to="resting"} 1',
