@@ -166,6 +166,11 @@ export function progressMerger(
   }
 }
 
+/** What a merged line speaks of: whoever has the latest with this subject has missed nothing by the earlier ones. */
+export function subjectOf({ digest, status }: ProgressLine): string {
+  return digest === undefined ? `status ${status}` : `layer ${digest}`
+}
+
 /** As Ollama writes it: zeros are left out. */
 function lineOf(layer: Layer): ProgressLine {
   return {

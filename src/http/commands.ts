@@ -24,7 +24,7 @@ export class Commands {
   }
 }
 
-/** An upload is read from the client and hears of no end of its exchange; what nobody waits for any more may fail. */
+/** An upload that still comes in is read on, whatever has ended its exchange; what nobody waits for may fail. */
 function endedByStop<Result>(exchange: Exchange, result: Promise<Result>): Promise<Result> {
   return new Promise((resolve, reject) => {
     const ended = exchange.onEnd(() => {

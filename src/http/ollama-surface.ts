@@ -16,6 +16,7 @@ import type { HttpDoors } from './doors.ts'
 import { mayBeSpread, planEmbedding, serveEmbedding } from './embed-split.ts'
 import type { Visit } from './front.ts'
 import { merged } from './merged.ts'
+import { ProgressLines } from './progress-lines.ts'
 import { askWithoutModel, readRequest } from './reading.ts'
 import { recorded } from './recorded.ts'
 import { refuse, refuseAsOllama, refuseUnread } from './refuse.ts'
@@ -203,23 +204,13 @@ export class OllamaSurface {
       const { last, status, type } = await run({ line: () => {} })
       return this.#send(visit, status, type, Buffer.from(JSON.stringify(last)))
     }
-    const line = (each: object) => {
-      client.head(200, [
-        'Content-Type',
-        'application/x-ndjson',
-        'X-Accel-Buffering',
-        'no',
-        ...this.#headers(visit),
-      ])
-      client.write(Buffer.from(`${JSON.stringify(each)}\n`))
-    }
-    const { last, status, type } = await run({ line })
+    const lines = new ProgressLines(exchange, this.#headers(visit))
+    const { last, status, type } = await run({ line: (each) => lines.tell(each) })
     // Refused before the first line: then a status can still be said.
     if (!client.started && status !== 200) {
       return this.#send(visit, status, type, Buffer.from(JSON.stringify(last)))
     }
-    line(last)
-    client.end()
+    lines.end(last)
     return status
   }
 
@@ -233,7 +224,7 @@ export class OllamaSurface {
         const there = await manager.hasBlob(exchange, digest.replace('sha256-', 'sha256:'))
         return this.#sendEmpty(visit, there ? 200 : 404)
       }
-      const status = await manager.takeBlob(`/api/blobs/${digest}`, digest, visit.request.body)
+      const status = await manager.takeBlob(exchange, digest, visit.request.body)
       return this.#sendEmpty(visit, status)
     })
   }
@@ -292,6 +283,7 @@ export class OllamaSurface {
       work: wishes.work,
       deadlineMs: wishes.deadlineMs,
       priority: wishes.priority ?? 'normal',
+      isPriorityChosen: wishes.priority !== undefined,
       arrivedMs: visit.arrivedMs,
       ask,
       body,

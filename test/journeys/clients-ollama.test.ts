@@ -212,6 +212,27 @@ test('an upload that is given up leaves nothing behind, and the next one works',
   expect(herd.proxy.stderr()).not.toContain('failed inside the proxy')
 })
 
+test('an upload that is given up while a backend is silent stays where it is whole', async () => {
+  const blob = Buffer.from('weights that one backend says nothing of')
+  const digest = `sha256:${createHash('sha256').update(blob).digest('hex')}`
+  const [silent, ...others] = herd.remotes
+  await silent!.faults({ kind: 'hang', path: '/api/blobs/*' })
+  const leaving = new AbortController()
+  const path = `/api/blobs/${digest}`
+  const upload = fetch(herd.url + path, { method: 'POST', body: blob, signal: leaving.signal })
+  const isThere = async ({ url }: Remote) =>
+    (await fetch(url + path, { method: 'HEAD' })).status === 200
+  for (const each of others) await until(() => isThere(each))
+  await until(async () => (await silent!.state()).openRequests === 1)
+  leaving.abort()
+  await expect(upload).rejects.toThrow()
+  await until(async () => (await silent!.state()).openRequests === 0)
+  const metrics = await (await fetch(`${herd.url}/metrics`)).text()
+  expect(metrics).toMatch(/^chasqui_requests_in_flight\{[^}]*op="blob"\} 0$/m)
+  await silent!.faults()
+  expect(await Promise.all(herd.remotes.map(isThere))).toEqual([false, true, true])
+})
+
 test('create from another model goes only where that one is', async () => {
   await client.create({ model: 'qwen-pirate', from: 'qwen3', system: 'You are a pirate.' })
   expect(await holdersOf('qwen-pirate:latest')).toEqual(['c'])

@@ -5,12 +5,16 @@ import type { Outcome } from '../../core/outcome.ts'
 import { memberHeader } from '../../guard/signing.ts'
 import type { Endpoint } from '../../pool/endpoint.ts'
 import { type ArrivingBody, ClientGone } from '../body.ts'
+import type { Exchange } from '../exchange.ts'
 import { judgeError } from '../judge.ts'
 import type { FanOutDoors } from './fan-out.ts'
 import { whenGivenUp } from './given-up.ts'
 
 /** Digests remembered; beyond that the oldest is asked for again. */
 const blobsMax = 10_000
+
+/** A backend says in one line how an upload went; an answer that is longer than this is a lie. */
+const answerBytesMax = 1_048_576
 
 /** Which backends hold which blobs, as far as uploads through this proxy told. */
 export class BlobMap {
@@ -41,16 +45,20 @@ export interface Upload {
 /**
  * One upload, to every target at once, as fast as the slowest reads: gigabytes that are never held. A target that
  * answers early has the blob already and takes no more; when none is left that reads, the rest is read and dropped.
+ * Ends where it stands as soon as nobody wants it any more: a backend that does not answer would hold it for ever.
  */
 export async function spreadBlob(
   doors: FanOutDoors,
   targets: readonly Endpoint[],
-  path: string,
-  arriving: ArrivingBody,
+  exchange: Exchange,
   digest: string,
+  arriving: ArrivingBody,
 ): Promise<Upload[]> {
   const hash = createHash('sha256')
-  const legs = targets.map((endpoint) => startLeg(doors, endpoint, path, arriving.declaredBytes))
+  const legs = targets.map((endpoint) => startLeg(doors, endpoint, digest, arriving.declaredBytes))
+  using _ended = exchange.onEnd(() => {
+    for (const leg of legs) leg.abort()
+  })
   try {
     await arriving.each((chunk) => {
       hash.update(chunk)
@@ -67,13 +75,14 @@ export async function spreadBlob(
     for (const leg of legs) leg.abort()
     throw new Failure('request_invalid', `digest mismatch, expected "${digest}", got "${found}"`)
   }
-  return Promise.all(legs.map((leg) => leg.end()))
+  // Awaited here: until then it must hear that nobody wants it.
+  return await Promise.all(legs.map((leg) => leg.end()))
 }
 
 function startLeg(
   { pool, wire, clock, hop }: FanOutDoors,
   endpoint: Endpoint,
-  path: string,
+  digest: string,
   declaredBytes: number | undefined,
 ) {
   const body = new PassThrough({ highWaterMark: 1_048_576 })
@@ -92,22 +101,26 @@ function startLeg(
   let over = false
   let drained: (() => void) | undefined
   const result = Promise.withResolvers<Upload>()
-  const finish = (outcome: Outcome, text = '') => {
+  const finish = (outcome: Outcome, text = 'text' in outcome ? outcome.text : '') => {
     over = true
     watch[Symbol.dispose]()
     drained?.()
     result.resolve({ endpoint, outcome, text })
   }
-  const watch = whenGivenUp(pool, clock, endpoint, () => {
+  const cut = (outcome: Outcome, text?: string) => {
     call.abort()
     body.destroy()
-    finish({ kind: 'unreachable', text: 'it stopped answering' })
-  })
+    finish(outcome, text)
+  }
+  const watch = whenGivenUp(pool, clock, endpoint, () =>
+    cut({ kind: 'unreachable', text: 'it stopped answering' }),
+  )
   let status = 0
   const chunks: Buffer[] = []
+  let size = 0
   const call = wire.send(
     backend,
-    { method: 'POST', path, headers, body },
+    { method: 'POST', path: `/api/blobs/${digest}`, headers, body },
     {
       head(said) {
         status = said
@@ -115,7 +128,12 @@ function startLeg(
         over = true
         drained?.()
       },
-      data: (chunk) => void chunks.push(chunk),
+      data(chunk) {
+        size += chunk.length
+        if (size <= answerBytesMax) return void chunks.push(chunk)
+        const text = 'its answer is far too large'
+        cut({ kind: 'refused', status: 502, why: 'serverFault', text }, text)
+      },
       ended: () => finish({ kind: 'answered', status }, Buffer.concat(chunks).toString()),
       failed: (error) =>
         status === 0
@@ -138,10 +156,7 @@ function startLeg(
       body.end()
       return result.promise
     },
-    abort(): void {
-      watch[Symbol.dispose]()
-      call.abort()
-      body.destroy()
-    },
+    /** Nothing of an upload that has come to its end already changes by it. */
+    abort: () => cut({ kind: 'clientLeft' }),
   }
 }

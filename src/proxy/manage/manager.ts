@@ -147,15 +147,17 @@ export class Manager {
   }
 
   /** 201 where any stored it, 200 where all had it. */
-  async takeBlob(path: string, digest: string, arriving: ArrivingBody): Promise<number> {
+  async takeBlob(exchange: Exchange, digest: string, arriving: ArrivingBody): Promise<number> {
     const targets = this.#placesForBlobs()
     if (targets.length === 0) throw nobody()
-    const uploads = await spreadBlob(this.#doors, targets, path, arriving, digest)
+    const uploads = await spreadBlob(this.#doors, targets, exchange, digest, arriving)
     const stored = uploads.filter(
       ({ outcome }) => outcome.kind === 'answered' && outcome.status < 300,
     )
     for (const { endpoint } of stored)
       this.#blobs.add(digest.replace('sha256-', 'sha256:'), endpoint.name)
+    // Whoever has it keeps it; the others have not failed, nobody waited for them.
+    if (exchange.endedBy) throw new NotWanted()
     if (stored.length < uploads.length) {
       const missed = uploads.filter((upload) => !stored.includes(upload))
       // A part of the fleet is enough: create goes to those that have it, and the log says who does not.
