@@ -117,6 +117,7 @@ export class GenerateSurface {
         ),
         // Who says it in the body says it for this request; a header may be set once for a whole client.
         priority: request.priority ?? wishes.priority ?? 'normal',
+        isPriorityChosen: (request.priority ?? wishes.priority) !== undefined,
         labels: wishes.labels,
         work: wishes.work,
         deadlineMs: this.#deadlineMs(visit, wishes, request),

@@ -33,6 +33,8 @@ export interface Asked {
   /** What the client calls its conversation, where it says so. */
   readonly session?: string | undefined
   readonly priority: Priority
+  /** Its client chose it; an operator's rule is for those who chose none. */
+  readonly isPriorityChosen?: boolean
   readonly labels: readonly string[]
   /** It is a part of something larger, whose parts must all be answered by one model. */
   readonly isPart?: boolean

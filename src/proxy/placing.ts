@@ -58,8 +58,9 @@ export class Placing {
       exchange.rules = this.#read(exchange)
     }
     const { priority } = first
-    if (priority !== undefined && exchange.asked.priority === 'normal')
-      exchange.asked = { ...exchange.asked, priority }
+    const { asked } = exchange
+    if (priority !== undefined && asked.priority === 'normal' && !asked.isPriorityChosen)
+      exchange.asked = { ...asked, priority }
   }
 
   /** Another model stands in for one that nobody can serve; false: there is none that anybody could. */

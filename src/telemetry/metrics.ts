@@ -358,7 +358,9 @@ export function createMetrics(
         const model = fact.ending === 'ok' ? listed(fact.model) : modelLabel(fact.model)
         if (fact.substitute && fact.ending === 'ok') {
           const { asked, why } = fact.substitute
-          substituted.row(modelLabel(asked), model, why).value++
+          // Names of aliases and of models with a fallback are the operator's; a rule may be for any name that is asked.
+          const from = why === 'rule' ? modelLabel(asked) : listed(asked)
+          substituted.row(from, model, why).value++
         }
         const row = rowsOf(fact, model)
         row.inFlight.value--

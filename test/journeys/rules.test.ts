@@ -112,7 +112,8 @@ describe('rules', () => {
     })
     await chat(fleet, 'large', { 'x-chasqui-work': 'nightly' })
     await chat(fleet, 'large', { 'x-chasqui-work': 'nightly', 'x-chasqui-priority': 'interactive' })
-    expect(fleet.ended.map(({ priority }) => priority)).toEqual(['batch', 'interactive'])
+    await chat(fleet, 'large', { 'x-chasqui-work': 'nightly', 'x-chasqui-priority': 'normal' })
+    expect(fleet.ended.map(({ priority }) => priority)).toEqual(['batch', 'interactive', 'normal'])
 
     const simple = await chat(fleet, 'auto')
     expect([simple.status, modelIn(simple.text)]).toEqual([200, 'small'])

@@ -110,6 +110,25 @@ describe('the metrics', () => {
     expect(shown).toMatch(/gen_ai_server_time_to_first_token_seconds_bucket\{le="0\.5",.*\} 1/)
   })
 
+  it('name who was replaced where the operator named it, and no word of a client', async () => {
+    const { observer, text } = metricsOf()
+    const replaced = (asked: string, why: 'alias' | 'fallback' | 'rule') =>
+      observer.exchangeEnded?.(exchangeEnded({ ending: 'ok', substitute: { asked, why } }))
+    replaced('gpt-4:latest', 'alias')
+    replaced('large:latest', 'fallback')
+    replaced('any word:latest', 'rule')
+    const shown = await text()
+    for (const [from, why] of [
+      ['gpt-4:latest', 'alias'],
+      ['large:latest', 'fallback'],
+      ['other', 'rule'],
+    ])
+      expect(shown).toMatch(
+        new RegExp(`chasqui_fallback_total\\{from_model="${from}",[^}]*reason="${why}"`),
+      )
+    expect(shown).not.toContain('any word')
+  })
+
   it('count what goes wrong by its kind', async () => {
     const { observer, text } = metricsOf()
     observer.exchangeEnded?.(exchangeEnded({ ending: 'shed', code: 'queue_full' }))

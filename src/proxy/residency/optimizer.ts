@@ -56,7 +56,9 @@ export class Optimizer {
   async #follow(advice: Advice): Promise<Applied> {
     const { pool, residency, keeper, clock } = this.#doors
     const endpoint = pool.endpoint(advice.backend)
-    if (!advice.safe || advice.model === undefined || !endpoint)
+    // A reload has come in between.
+    if (!endpoint) return { advice, done: false, note: 'it is no backend any more' }
+    if (!advice.safe || advice.model === undefined)
       return { advice, done: false, note: 'this is for an operator to do' }
     if (advice.kind === 'unload') {
       await keeper.unload(endpoint, advice.model)
