@@ -4,6 +4,7 @@ import { oursIn } from '../ours/ours.ts'
 import type { Stage } from '../scenarios/stage.ts'
 import { central } from './central.ts'
 import { clairvoyant, manners } from './clairvoyant.ts'
+import { knowsUsual } from './foresight.ts'
 import { pushing } from './peer.ts'
 import * as rules from './rules.ts'
 
@@ -52,6 +53,13 @@ const peers = {
     pushing(rules.herdPoints, undefined, rules.herdLearn),
   ),
   warm: peer('warm-only least_conn', 'reference', () => pushing(rules.warmLeastConn)),
+  informed: {
+    ...{ title: 'clairvoyant but for lengths of answers', kind: 'bound' },
+    make(stage) {
+      const usual = knowsUsual(stage.trace)
+      return manners.map((manner) => clairvoyant(stage.trace, manner, usual))
+    },
+  },
   clairvoyant: {
     ...{ title: 'clairvoyant', kind: 'bound' },
     make: (stage) => manners.map((manner) => clairvoyant(stage.trace, manner)),

@@ -3,6 +3,7 @@ import { soloBestMs } from '../engine/solo.ts'
 import type { MachineSpec, ModelSpec, Request } from '../engine/specs.ts'
 import type { Visit } from '../engine/visit.ts'
 import type { PolicyMaker, Switch } from '../engine/world.ts'
+import { type Foresight, foresees } from './foresight.ts'
 
 /** One way in which a scheduler that knows everything may act. */
 export interface Manner {
@@ -37,7 +38,11 @@ interface Seat {
  * The same kind of scheduler as ours with nothing to learn: true lengths, true speeds, what is in every cache, and the
  * arrivals of the next minute. A feasible schedule, so whatever it reaches can be reached.
  */
-export function clairvoyant(trace: readonly Request[], manner: Manner): PolicyMaker {
+export function clairvoyant(
+  trace: readonly Request[],
+  manner: Manner,
+  foresight: Foresight = foresees,
+): PolicyMaker {
   return (view) => {
     const line: Request[] = []
     const specs = view.machines.map(({ spec }) => spec)
@@ -57,12 +62,12 @@ export function clairvoyant(trace: readonly Request[], manner: Manner): PolicyMa
     }
     const plan = () => {
       if (line.length === 0) return
-      const order = manner.shortFirst ? byAgedLength(line, specs, view) : line
+      const order = manner.shortFirst ? byAgedLength(line, specs, view, foresight) : line
       const seats = new Map<string, Seat[]>()
       const stuck = new Set<number>()
       for (const request of order.slice(0, lookedAtMax)) {
         if (stuck.has(request.model)) continue
-        const around = { seats, queued: line.length, arrivalsWithin, shares, waitedS }
+        const around = { seats, queued: line.length, arrivalsWithin, shares, waitedS, foresight }
         const best = bestOf(request, view, around, manner)
         if (!best) {
           stuck.add(request.model)
@@ -108,32 +113,34 @@ interface Around {
   readonly shares: readonly number[]
   /** How long all who want a model have waited. */
   readonly waitedS: (model: number) => number
+  readonly foresight: Foresight
 }
 
 function bestOf(
   request: Request,
   view: Switch,
-  { seats, queued, arrivalsWithin, shares, waitedS }: Around,
+  { seats, queued, arrivalsWithin, shares, waitedS, foresight }: Around,
   manner: Manner,
 ): Best | undefined {
   const isIdleWarm = view.machines.some(
     (machine) =>
       machine.isAlive &&
       machine.isResident(request.model) &&
-      seatsOf(machine, request.model, view, seats).some(({ inS }) => inS === 0),
+      seatsOf(machine, request.model, view, seats, foresight).some(({ inS }) => inS === 0),
   )
   const isWarmSomewhere = view.machines.some((machine) => machine.isResident(request.model))
   let best: Best | undefined
   let bestCost = Number.POSITIVE_INFINITY
   for (const machine of view.machines) {
     if (!machine.isAlive || machine.isFrozen) continue
-    const free = seatsOf(machine, request.model, view, seats)
+    const free = seatsOf(machine, request.model, view, seats, foresight)
     const seat = free[0]
     if (!seat) continue
     const isWarm = machine.isResident(request.model)
     const { spec } = machine
     const beside = streamsAt(machine, view)
-    const ownS = ownSeconds(request, machine, view.models[request.model]!, beside + 1)
+    const answer = foresight.answer(request)
+    const ownS = ownSeconds(request, answer, machine, view.models[request.model]!, beside + 1)
     let cost = seat.inS + ownS
     cost += slowdownWeight * beside * spec.kappa * ownS * 0.5
     if (!isWarm) {
@@ -167,15 +174,17 @@ function seatsOf(
   model: number,
   view: Switch,
   seats: Map<string, Seat[]>,
+  foresight: Foresight,
 ): Seat[] {
   const key = `${machine.index}/${model}`
   const known = seats.get(key)
   if (known) return known
   machine.look()
   const n = Math.max(1, streamsAt(machine, view))
-  const taken = machine
-    .visits(model)
-    .map((visit) => ({ inS: Math.max(1e-3, leftSeconds(visit, machine, view.models[model]!, n)) }))
+  const taken = machine.visits(model).map((visit) => {
+    const left = foresight.left(visit)
+    return { inS: Math.max(1e-3, leftSeconds(visit, left, machine, view.models[model]!, n)) }
+  })
   const free = Array.from({ length: Math.max(0, machine.slots - taken.length) }, () => ({ inS: 0 }))
   const all = [...free, ...taken.sort((one, other) => one.inS - other.inS)]
   seats.set(key, all)
@@ -188,20 +197,32 @@ function streamsAt(machine: Machine, view: Switch): number {
   return streams
 }
 
-function ownSeconds(request: Request, machine: Machine, model: ModelSpec, n: number): number {
+function ownSeconds(
+  request: Request,
+  answer: number,
+  machine: Machine,
+  model: ModelSpec,
+  n: number,
+): number {
   const { spec } = machine
   const read = request.promptTokens - machine.cachedTokens(request)
   return (
     read / (spec.prefillPerSecond * model.speed) +
-    (request.outputTokens * (1 + spec.kappa * (n - 1))) / (spec.decodePerSecond * model.speed)
+    (answer * (1 + spec.kappa * (n - 1))) / (spec.decodePerSecond * model.speed)
   )
 }
 
-function leftSeconds(visit: Visit, { spec }: Machine, model: ModelSpec, n: number): number {
+function leftSeconds(
+  visit: Visit,
+  left: number,
+  { spec }: Machine,
+  model: ModelSpec,
+  n: number,
+): number {
   const stepS = (1 + spec.kappa * (n - 1)) / (spec.decodePerSecond * model.speed)
-  if (visit.state === 'speaking') return visit.left * stepS
+  if (visit.state === 'speaking') return left * stepS
   const read = visit.state === 'reading' ? visit.left : visit.promptTokens
-  return read / (spec.prefillPerSecond * model.speed) + visit.outputTokens * stepS
+  return read / (spec.prefillPerSecond * model.speed) + left * stepS
 }
 
 /** What loading it again will cost, if it is asked for there while it would still have been kept. */
@@ -231,10 +252,12 @@ function byAgedLength(
   line: readonly Request[],
   specs: readonly MachineSpec[],
   view: Switch,
+  foresight: Foresight,
 ): Request[] {
   return line
     .map((request) => {
-      const serviceMs = soloBestMs(specs, view.models, request)
+      const outputTokens = foresight.answer(request)
+      const serviceMs = soloBestMs(specs, view.models, { ...request, outputTokens })
       return { request, rank: (view.nowMs - request.atMs + 1_000) / serviceMs }
     })
     .sort((one, other) => other.rank - one.rank)

@@ -17,7 +17,7 @@ export const b2: Scenario = {
   ],
   policies: [
     ...['p2c', 'ewma', 'least', 'least-weighted', 'maxconn', 'maxconn-weighted'],
-    ...['olla', 'litellm-busy', 'litellm-latency', 'herd', 'clairvoyant'],
+    ...['olla', 'litellm-busy', 'litellm-latency', 'herd', 'informed', 'clairvoyant'],
   ],
   ablations: ['ours-told', 'ours-fifo', 'ours-price0', 'ours-price4'],
   inShort: ['maxconn', 'least', 'ours'],

@@ -41,6 +41,7 @@ export const b3: Scenario = {
     'olla',
     'litellm-busy',
     'herd',
+    'informed',
     'clairvoyant',
   ],
   ablations: [
