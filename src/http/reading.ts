@@ -1,7 +1,4 @@
-import { pipeline } from 'node:stream/promises'
-import { createZstdDecompress } from 'node:zlib'
 import type { Ask } from '../core/ask.ts'
-import { Failure } from '../core/failure.ts'
 import { canonicalName } from '../core/model-name.ts'
 import { readAsk } from '../dialects/ask.ts'
 import { MultipartScanner } from '../dialects/multipart.ts'
@@ -10,9 +7,7 @@ import type { Route } from '../dialects/routes.ts'
 import { BodyScanner, type ScanResult } from '../dialects/scan.ts'
 import { type BodyBudget, type HeldBody, takeBody } from '../proxy/body.ts'
 import type { Visit } from './front.ts'
-
-/** Ollama's own bound on a decompressed body (middleware for zstd). */
-const decodedBytesMax = 20 * 1_048_576
+import { unpack } from './unpacking.ts'
 
 /** A request read as far as the pool needs: its body held, its model known. */
 export type Read =
@@ -55,7 +50,9 @@ async function readPacked(
 ): Promise<Read> {
   const body = await takeBody(visit.request.body, budget, () => {})
   try {
-    const read = readAs(route, await scanDecoded(body, hasher), body)
+    const scanner = new BodyScanner(hasher)
+    await unpack(body, budget, visit.client, (chunk) => scanner.feed(chunk))
+    const read = readAs(route, scanner.end(), body)
     // The model has another place in what was sent.
     return read.ok ? { ...read, ask: { ...read.ask, modelAt: undefined } } : read
   } catch (error) {
@@ -117,29 +114,4 @@ function isZstd(visit: Visit, route: Route): boolean {
     route.body === 'json' &&
     visit.request.headers['content-encoding']?.trim().toLowerCase() === 'zstd'
   )
-}
-
-async function scanDecoded(body: HeldBody, hasher: PrefixHasher | undefined): Promise<ScanResult> {
-  const scanner = new BodyScanner(hasher)
-  let size = 0
-  const opened = body.open()
-  try {
-    await pipeline(
-      opened instanceof Uint8Array ? [opened] : opened,
-      createZstdDecompress(),
-      async (decoded: AsyncIterable<Buffer>) => {
-        for await (const chunk of decoded) {
-          size += chunk.length
-          if (size > decodedBytesMax)
-            throw new Failure('body_too_large', `the body is larger than ${decodedBytesMax} bytes`)
-          scanner.feed(chunk)
-        }
-      },
-    )
-  } catch (error) {
-    if (error instanceof Failure) throw error
-    const sentence = 'the body is not the zstd that its Content-Encoding says'
-    throw new Failure('body_unreadable', sentence, { cause: error })
-  }
-  return scanner.end()
 }

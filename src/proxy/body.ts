@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type FileHandle, mkdir, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import PQueue from 'p-queue'
 import { Failure } from '../core/failure.ts'
 import type { LimitSettings } from '../core/settings.ts'
 import { Pieces } from './pieces.ts'
@@ -24,8 +25,17 @@ export const noBody: HeldBody = {
   [Symbol.dispose]() {},
 }
 
+/**
+ * Packed bodies that are unpacked at once. Two kilobytes may hold twenty megabytes, and reading them takes a core a fifth
+ * of a second: fifty at once made everybody wait for half a second. With two, one is unpacked on a thread while the other
+ * is read.
+ */
+const unpackersMax = 2
+
 /** What all held bodies of this process may take together; who finds it full hears 503 before anything is read. */
 export class BodyBudget {
+  /** Turns for those who unpack. */
+  readonly unpackers = new PQueue({ concurrency: unpackersMax })
   #limits: LimitSettings
   readonly #spoolDir: string
   #memory = 0
