@@ -2,12 +2,20 @@ import type { Ask } from './ask.ts'
 import type { FailureCode } from './failure.ts'
 import type { Figures } from './observer.ts'
 
+/**
+ * The answer to a batch of embeddings is held whole, so a batch with a larger one is not split; and no answer to a part
+ * of it is larger.
+ */
+export const embeddingsBytesMax = 128 * 1_048_576
+
 /** A request of our own on behalf of a client: one part of a larger one. It waits and is served like any other. */
 export interface InnerCall {
   /** For logs and backends: the client's request id with the part's number behind it. */
   readonly id: string
   readonly path: '/api/generate' | '/api/chat' | '/api/embed' | '/v1/embeddings'
   readonly body: Buffer
+  /** Of how many texts the answer has the embeddings; undefined: it is a text itself. */
+  readonly embeds?: number
   /** What is asked, where the caller knows it already: all parts of a run ask the same but for their text. */
   readonly ask?: Ask
   readonly tenant: string

@@ -36,13 +36,15 @@ export type Outcome =
 /**
  * Why a backend said no, as far as the answer tells:
  * `busy` full queue · `noModel` a stale map on our side · `crashed` its runner died · `outOfMemory` the model does not
- * fit there · `loadsHang` it loads nothing any more, as we judge; nothing was sent · `serverFault` any other 5xx · `clientFault` the request itself is wrong, anyone would say so.
+ * fit there · `loadsHang` it loads nothing any more, as we judge; nothing was sent · `badAnswer` it answered, with what
+ * nobody can use · `serverFault` any other 5xx · `clientFault` the request itself is wrong, anyone would say so.
  */
 export type Refusal =
   | 'busy'
   | 'noModel'
   | 'crashed'
   | 'outOfMemory'
+  | 'badAnswer'
   | 'serverFault'
   | 'clientFault'
   | 'loadsHang'

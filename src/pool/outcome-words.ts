@@ -6,6 +6,8 @@ export function sayOutcome(outcome: Outcome): string {
     case 'answered':
       return `answered ${outcome.status}`
     case 'refused':
+      // The sentence is ours, and what to do stands in it.
+      if (outcome.why === 'badAnswer') return outcome.text
       return `refused ${outcome.status} ${outcome.why}`
     case 'unreachable':
       return `unreachable: ${outcome.text}`

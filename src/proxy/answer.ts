@@ -7,7 +7,7 @@ import { FrameCutter } from '../dialects/frames.ts'
 import { type AnswerResult, Delivery, type DeliveryStyle } from './answering/delivery.ts'
 import { type EndCode, earlyEndOf } from './answering/early-end.ts'
 import { errorLineBytesMax, errorLineIn, tellsOfCrash } from './answering/error-line.ts'
-import { framingOf, isCutShort } from './answering/framing.ts'
+import { isCutShort } from './answering/framing.ts'
 import { type BackendHead, Heads, type KeptRefusal } from './answering/heads.ts'
 import type { Receiver } from './attempt.ts'
 import type { ClientSide } from './client-side.ts'
@@ -36,7 +36,12 @@ const frameBytesMax = 1_048_576
 const figuresBytesMax = 65_536
 
 /** Until a backend begins to answer. */
-const noHead: BackendHead = Object.freeze({ status: 0, rawHeaders: [], framing: 'json' })
+const noHead: BackendHead = Object.freeze({
+  status: 0,
+  rawHeaders: [],
+  framing: 'json',
+  coding: undefined,
+})
 
 /**
  * The answer as the client gets it, over all attempts. The head is held until the first whole frame, so that until
@@ -108,10 +113,10 @@ export class Answer implements Receiver {
   }
 
   /** A backend begins to answer. */
-  begin(status: number, rawHeaders: readonly string[]): void {
+  begin(head: BackendHead): void {
     this.#repeatGuard = false
-    const framing = framingOf(rawHeaders)
-    this.#head = { status, rawHeaders, framing }
+    const { framing } = head
+    this.#head = head
     this.#cutter = new FrameCutter(framing, { frameBytesMax })
     this.#heldError = undefined
     this.letGo()

@@ -4,11 +4,13 @@ import { isRace, type Outcome } from '../core/outcome.ts'
 import type { Settings } from '../core/settings.ts'
 import type { Endpoint } from '../pool/endpoint.ts'
 import type { Lease } from '../pool/lease.ts'
+import { mustBeRead, readHead } from './answering/framing.ts'
+import type { BackendHead } from './answering/heads.ts'
 import { type HeldBody, SpoolTrouble } from './body.ts'
 import type { Gaps } from './continuing/gaps.ts'
 import type { AttemptUnderWay, Exchange } from './exchange.ts'
 import { requestHeaders } from './headers.ts'
-import { judgeError, judgeRefusal } from './judge.ts'
+import { judgeError, judgePacked, judgeRefusal } from './judge.ts'
 import { noteLoad, ownForAgent } from './load-head.ts'
 import type { HeldAnswer } from './loads.ts'
 import type { Wire, WireCall, WireListener } from './wire.ts'
@@ -41,7 +43,7 @@ export interface Receiver {
   readonly gaps: Gaps | undefined
   /** A connection stands, and the request is on its way. */
   asked?(): void
-  begin(status: number, rawHeaders: readonly string[]): void
+  begin(head: BackendHead): void
   /** False: the client reads slowly, so the backend should wait for `onDrain`. */
   data(chunk: Buffer): boolean
   onDrain(act: () => void): void
@@ -180,7 +182,12 @@ class Attempt implements WireListener, AttemptUnderWay {
     if (this.#over) return
     if (this.endpoint.backend.agent) noteLoad(this.endpoint, rawHeaders)
     if (status >= 300) this.#refusal = { status, rawHeaders, chunks: [], size: 0 }
-    else this.#answer.begin(status, rawHeaders)
+    else {
+      const head = readHead(status, rawHeaders)
+      if (head.coding !== undefined && mustBeRead(this.#exchange.asked.ask))
+        return this.#finish(judgePacked(head.coding))
+      this.#answer.begin(head)
+    }
     this.#watch('idle')
   }
 

@@ -25,6 +25,8 @@ export function failureOf(last: Outcome): Failure {
 
 /** A backend's refusal in our own words. */
 export function failureOfRefusal(last: Outcome & { kind: 'refused' }): Failure {
+  // That sentence is ours already.
+  if (last.why === 'badAnswer') return new Failure('upstream_failed', last.text)
   const said = errorTextIn(last.text)
   if (last.why === 'noModel') return new Failure('model_unknown', said)
   if (last.why === 'clientFault') return new Failure('request_invalid', said)

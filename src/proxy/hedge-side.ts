@@ -3,6 +3,7 @@ import type { Outcome } from '../core/outcome.ts'
 import type { Lease } from '../pool/lease.ts'
 import type { Sending } from '../routing/affinity/affinity.ts'
 import type { Answer } from './answer.ts'
+import type { BackendHead } from './answering/heads.ts'
 import { type AttemptDoors, beginAttempt, type Receiver, type Told } from './attempt.ts'
 import type { Gaps } from './continuing/gaps.ts'
 import type { AttemptUnderWay, Exchange } from './exchange.ts'
@@ -30,7 +31,7 @@ export class Side implements Receiver, Told {
   /** It has ended, one way or another. */
   isOut = false
   readonly #race: Racing
-  #head: { readonly status: number; readonly rawHeaders: readonly string[] } | undefined
+  #head: BackendHead | undefined
   #hasWon = false
 
   constructor(race: Racing, lease: Lease, takenMs: number) {
@@ -74,8 +75,8 @@ export class Side implements Receiver, Told {
   }
 
   /** Some servers send a head at once, long before there is anything to say. */
-  begin(status: number, rawHeaders: readonly string[]): void {
-    this.#head = { status, rawHeaders }
+  begin(head: BackendHead): void {
+    this.#head = head
   }
 
   data(chunk: Buffer): boolean {
@@ -99,10 +100,9 @@ export class Side implements Receiver, Told {
   }
 
   #win(): void {
-    const { status, rawHeaders } = this.#head!
     this.#hasWon = true
     this.#race.won(this)
-    this.#race.answer.begin(status, rawHeaders)
+    this.#race.answer.begin(this.#head!)
   }
 }
 

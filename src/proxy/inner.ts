@@ -1,10 +1,17 @@
 import type { Clock } from '../core/clock.ts'
 import { type FailureCode, failures } from '../core/failure.ts'
-import type { AskInside, InnerAnswer, InnerCall, InnerCallRunning } from '../core/inner-call.ts'
+import {
+  type AskInside,
+  embeddingsBytesMax,
+  type InnerAnswer,
+  type InnerCall,
+  type InnerCallRunning,
+} from '../core/inner-call.ts'
 import { modelNotFoundText } from '../dialects/errors.ts'
 import { ownAsk, ownRoute } from '../dialects/own-ask.ts'
 import type { ClientSide } from './client-side.ts'
 import { Exchange } from './exchange.ts'
+import { judgeTooLarge } from './judge.ts'
 import type { Server } from './serve.ts'
 
 export interface InnerDoors {
@@ -12,8 +19,25 @@ export interface InnerDoors {
   readonly clock: Clock
 }
 
-/** An answer that is held whole and is larger is no answer to a part; a batch of embeddings has the largest. */
-const answerBytesMax = 128 * 1_048_576
+/**
+ * A token is 4 bytes of text, and 7 more as a number of the context that `/api/generate` gives back. So this is the
+ * answer of a context of 700,000 tokens, and no part is nearly as long.
+ */
+const textBytesMax = 8 * 1_048_576
+/**
+ * The longest vectors have 16,384 numbers (Llama 3.1 405B). Ollama writes one in 15 bytes at most, with its comma; other
+ * servers may take some more.
+ */
+const vectorBytesMax = 16_384 * 20
+
+/**
+ * What is held whole and is larger is no answer to this call. Never less than a text, since an answer of up to a mebibyte
+ * comes in one piece with its end, when it is too late to ask elsewhere.
+ */
+function answerBytesMax({ embeds }: InnerCall): number {
+  if (embeds === undefined) return textBytesMax
+  return Math.min(embeddingsBytesMax, textBytesMax + embeds * vectorBytesMax)
+}
 
 /**
  * Requests of our own on behalf of a client, as ordinary exchanges: they wait in the same queue, are judged, retried
@@ -35,7 +59,10 @@ class Inner implements InnerCallRunning {
     const { route, ask } = call.ask
       ? { route: ownRoute(call.path), ask: call.ask }
       : ownAsk(call.path, call.body)
-    this.#client = new InnerClient(call.onFrames)
+    const bytesMax = answerBytesMax(call)
+    this.#client = new InnerClient(call.onFrames, bytesMax, () =>
+      this.#exchange.attempt?.end(judgeTooLarge(bytesMax)),
+    )
     // Problem JSON carries a code that the caller can act on; a batch of embeddings passes the family's own words on.
     const family = route.op === 'embed' ? route.family : 'own'
     this.#exchange = new Exchange(
@@ -90,8 +117,8 @@ class Inner implements InnerCallRunning {
   async #served(server: Server, style: Parameters<Server['serve']>[1]): Promise<InnerAnswer> {
     const exchange = this.#exchange
     await server.serve(exchange, style)
-    const { left, tooLarge, whole, body } = this.#client
-    const isCut = tooLarge || (!left && !whole)
+    const { left, whole, body } = this.#client
+    const isCut = !left && !whole
     const status = isCut ? failures.answer_cut.status : left ? 499 : this.#client.status
     const { seatedMs } = exchange
     return {
@@ -115,16 +142,19 @@ class InnerClient implements ClientSide {
   bytesOut = 0
   /** False: the answer was broken off where no line could say so. */
   whole = true
-  /** More came than any answer has; nobody wants the rest. */
-  tooLarge = false
   readonly #onFrames: InnerCall['onFrames']
+  readonly #bytesMax: number
+  readonly #tooLarge: () => void
   #reading: Promise<void> | undefined
   readonly #chunks: Uint8Array[] = []
   #leftListeners: (() => void)[] = []
   #over = false
 
-  constructor(onFrames: InnerCall['onFrames']) {
+  /** `tooLarge`: more than `bytesMax` has come of an answer that is held; nothing of it stays. */
+  constructor(onFrames: InnerCall['onFrames'], bytesMax: number, tooLarge: () => void) {
     this.#onFrames = onFrames
+    this.#bytesMax = bytesMax
+    this.#tooLarge = tooLarge
   }
 
   get body(): Buffer {
@@ -155,12 +185,17 @@ class InnerClient implements ClientSide {
       this.#reading = this.#onFrames(bytes)
       return this.#reading === undefined
     }
-    if (this.bytesOut > answerBytesMax) {
-      this.tooLarge = true
-      this.#chunks.length = 0
-      this.leave()
-    } else this.#chunks.push(bytes)
+    this.#chunks.push(bytes)
+    if (this.bytesOut > this.#bytesMax) this.#refuse()
     return true
+  }
+
+  /** Nobody has seen anything of it, so another backend may begin anew. */
+  #refuse(): void {
+    this.#chunks.length = 0
+    this.bytesOut = 0
+    this.started = false
+    this.#tooLarge()
   }
 
   onDrain(act: () => void): void {

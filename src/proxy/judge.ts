@@ -102,6 +102,29 @@ export function judgeRefusal(status: number, text: string): Outcome & { kind: 'r
   return { kind: 'refused', status, why: whyRefused(status, text), text: text.slice(0, 500) }
 }
 
+/**
+ * An answer in a content coding: none was asked for, and Ollama never uses one, so something in front of it does. Its
+ * frames can not be read, and no error of ours could follow what the client has of it.
+ */
+export function judgePacked(coding: string): Outcome & { kind: 'refused' } {
+  const how = coding.slice(0, codingLengthMax)
+  return badAnswer(
+    `the backend's answer is packed with ${how}, which nobody asked for; switch compression off at the server in front of its Ollama`,
+  )
+}
+
+/** The longest registered name of a coding has 13 letters, and there may be several. */
+const codingLengthMax = 40
+
+/** An answer that would have to be held whole, and is larger than any that is one. */
+export function judgeTooLarge(bytesMax: number): Outcome & { kind: 'refused' } {
+  return badAnswer(`the backend's answer is larger than ${bytesMax} bytes, which no such answer is`)
+}
+
+function badAnswer(text: string): Outcome & { kind: 'refused' } {
+  return { kind: 'refused', status: 502, why: 'badAnswer', text }
+}
+
 function whyRefused(status: number, text: string): Refusal {
   // A server too old for the route says "404 page not found": that is no word about the model.
   if (status === 404) return /model\b.*not found/is.test(text) ? 'noModel' : 'clientFault'

@@ -4,7 +4,7 @@ import { type Leg, SeamDiverged } from '../dialects/continuing/continuing.ts'
 import { isCrashText } from '../dialects/continuing/crash.ts'
 import { FrameCutter } from '../dialects/frames.ts'
 import type { Answer } from './answer.ts'
-import { framingOf } from './answering/framing.ts'
+import type { BackendHead } from './answering/heads.ts'
 import type { Receiver } from './attempt.ts'
 import { Gaps } from './continuing/gaps.ts'
 import { judgeRefusal } from './judge.ts'
@@ -56,8 +56,8 @@ export class LegAnswer implements Receiver {
     this.askedWallMs = this.#clock.wall()
   }
 
-  begin(_status: number, rawHeaders: readonly string[]): void {
-    this.#cutter = new FrameCutter(framingOf(rawHeaders))
+  begin({ framing }: BackendHead): void {
+    this.#cutter = new FrameCutter(framing)
   }
 
   data(chunk: Buffer): boolean {

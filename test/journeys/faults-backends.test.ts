@@ -1,4 +1,5 @@
 import { Agent, request } from 'node:http'
+import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { type RecordedProxy, startRecordedProxy } from '../differential/recorded-proxy.ts'
 import { whole } from '../differential/recording-backend.ts'
@@ -42,6 +43,7 @@ const inFiles = 'limits: { body_in_memory_max: 1KiB }'
 
 const ask = (proxy: RecordedProxy, path: string, padding: string): Promise<WholeAnswer> =>
   wholeCall(proxy.app.url + path, {
+    headers: { 'accept-encoding': 'gzip' },
     body: { model: 'llama3.2', stream: false, max_tokens: 20, messages, padding },
   })
 
@@ -102,15 +104,36 @@ describe.each(wires)('over $wire, a backend that sends', ({ padding }) => {
   )
 })
 
+describe.each(wires)('over $wire, a backend that packs its answers', ({ padding }) => {
+  it('though nobody asked for it is answered for with 502, which says what to do', async () => {
+    const packed = gzipSync(good).toString('latin1')
+    await using proxy = await startRecordedProxy({
+      answer: () => honest(packed, 'Content-Encoding: gzip\r\n'),
+      config: `${inFiles}\nbreaker: { failures: 100 }`,
+    })
+    for (const { path, shape } of families) {
+      const answer = await ask(proxy, path, padding)
+      expect([path, answer.status, answer.ended]).toEqual([path, 502, 'clean'])
+      expect(answer.text).toMatch(/packed with gzip.*switch compression off/)
+      expect(JSON.parse(answer.text)).toEqual(shape)
+    }
+    const asked = proxy.backend.received.flatMap(({ fields }) => fields.map(([name]) => name))
+    expect(asked.map((name) => name.toLowerCase())).not.toContain('accept-encoding')
+  })
+})
+
 describe('a backend whose answers are no HTTP', () => {
-  it('rests after a few of them, like any that fails', async () => {
+  it('rests after a few of them, like any that fails, and is asked all the same where it is the only one', async () => {
     await using proxy = await startRecordedProxy({
       answer: () => 'HTTP/1.1 abc\r\n\r\n',
       config: 'breaker: { failures: 3 }',
     })
-    for (const status of [502, 502, 502, 503])
-      expect((await ask(proxy, '/api/chat', '')).status).toBe(status)
-    expect(proxy.backend.received).toHaveLength(3)
+    const model = proxy.app.pool.endpoints[0]!.model('llama3.2:latest')!
+    for (const admitting of [true, true, false, false]) {
+      expect((await ask(proxy, '/api/chat', '')).status).toBe(502)
+      expect(model.admitting).toBe(admitting)
+    }
+    expect(proxy.backend.received).toHaveLength(4)
   })
 })
 

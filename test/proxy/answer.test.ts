@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Ask } from '../../src/core/ask.ts'
 import { Failure } from '../../src/core/failure.ts'
 import { Answer } from '../../src/proxy/answer.ts'
+import { readHead } from '../../src/proxy/answering/framing.ts'
 import { KeptBudget } from '../../src/proxy/kept.ts'
 import { NotWanted } from '../../src/proxy/queue.ts'
 import { exchangeFor, recordingClient } from './help.ts'
@@ -37,12 +38,12 @@ const last = line('', { done: true })
 describe('an answer', () => {
   it('holds its head until there is a whole frame, and forgets a backend that failed before', () => {
     const { client, answer, exchange } = answerFor()
-    answer.begin(200, ndjson)
+    answer.begin(readHead(200, ndjson))
     answer.data(Buffer.from(line('from the first').slice(0, 20)))
     expect(client.started).toBe(false)
     exchange.attempts.push({ backend: 'a', outcome: { kind: 'unreachable', text: '' } })
     exchange.backend = 'b'
-    answer.begin(200, ndjson)
+    answer.begin(readHead(200, ndjson))
     answer.data(Buffer.from(line('from the second')))
     answer.data(Buffer.from(last))
     expect(answer.ended()).toEqual({ kind: 'answered', status: 200 })
@@ -58,7 +59,7 @@ describe('an answer', () => {
   it('lets out whole frames only, each as soon as it is there', () => {
     const { client, answer } = answerFor()
     const text = line('one') + line('zwölf') + last
-    answer.begin(200, ndjson)
+    answer.begin(readHead(200, ndjson))
     for (const byte of Buffer.from(text)) {
       answer.data(Buffer.from([byte]))
       expect(client.text() === '' || client.text().endsWith('\n')).toBe(true)
@@ -69,7 +70,7 @@ describe('an answer', () => {
 
   it('ends a stream that broke off with one error line after the last whole frame', () => {
     const { client, answer } = answerFor()
-    answer.begin(200, ndjson)
+    answer.begin(readHead(200, ndjson))
     answer.data(Buffer.from(`${line('one')}{"message":{"con`))
     answer.finish({ kind: 'brokeOff', afterFirstByte: true, reusedSocket: false, text: '' })
     const said = client.text().split('\n')
@@ -82,7 +83,7 @@ describe('an answer', () => {
   it('cuts the transfer where no error can be said: in a piece of JSON, or of a frame too long', () => {
     for (const headers of [json, ndjson]) {
       const { client, answer } = answerFor()
-      answer.begin(200, headers)
+      answer.begin(readHead(200, headers))
       answer.data(Buffer.alloc(1_100_000, 'x'))
       expect(client.started).toBe(true)
       answer.finish({ kind: 'brokeOff', afterFirstByte: true, reusedSocket: false, text: '' })
@@ -92,7 +93,7 @@ describe('an answer', () => {
 
   it('takes an error inside the stream as it is, and as a failure of the backend', () => {
     const { client, answer } = answerFor()
-    answer.begin(200, ndjson)
+    answer.begin(readHead(200, ndjson))
     const text = `${line('one')}{"error":"model runner has unexpectedly stopped"}\n`
     answer.data(Buffer.from(text))
     expect(answer.ended()).toMatchObject({ kind: 'refused', why: 'crashed' })
@@ -108,7 +109,7 @@ describe('an answer', () => {
       ['anthropic', 'chat', sse, 'event: ping\ndata: {}\n\n'],
     ] as const) {
       const { answer, client } = answerFor({ family, op })
-      answer.begin(200, headers)
+      answer.begin(readHead(200, headers))
       answer.data(Buffer.from(text))
       const outcome = answer.ended()
       expect(outcome).toMatchObject({ kind: 'brokeOff', clean: true })
@@ -126,7 +127,7 @@ describe('an answer', () => {
       ['{"message":{}}\n', 'answered'],
     ]) {
       const { answer } = answerFor({ framing: 'json' })
-      answer.begin(200, json)
+      answer.begin(readHead(200, json))
       if (text !== '') answer.data(Buffer.from(text!))
       expect(answer.ended().kind).toBe(kind)
     }
@@ -159,7 +160,7 @@ describe('an answer', () => {
 
   it('ends once, whoever ends it first', () => {
     const { client, answer, exchange } = answerFor()
-    answer.begin(200, ndjson)
+    answer.begin(readHead(200, ndjson))
     answer.data(Buffer.from(last))
     answer.ended()
     answer.failed(new Failure('internal', 'late'))
@@ -191,7 +192,7 @@ describe('an error line inside a stream that could go on elsewhere', () => {
 
   it('is held where it tells of a dead runner, and the answer before it is there to go on with', () => {
     const { client, answer } = answerFor({}, true)
-    answer.begin(200, ndjson)
+    answer.begin(readHead(200, ndjson))
     answer.data(Buffer.from(line('one') + crash))
     expect(client.text()).toBe(line('one'))
     expect(answer.ended()).toMatchObject({ kind: 'brokeOff' })
@@ -201,7 +202,7 @@ describe('an error line inside a stream that could go on elsewhere', () => {
   // A final error was forgotten when the connection was lost behind it, and another backend was asked to go on.
   it('is final in any other case, also where the connection is lost behind it', () => {
     const { client, answer } = answerFor({}, true)
-    answer.begin(200, ndjson)
+    answer.begin(readHead(200, ndjson))
     answer.data(Buffer.from(line('one')))
     answer.data(Buffer.from(error('the model says no')))
     expect(answer.given).toBeUndefined()
@@ -213,7 +214,7 @@ describe('an error line inside a stream that could go on elsewhere', () => {
   // A backend that never ended its error line filled the memory with it.
   it('is let out as it comes beyond what any sentence has', () => {
     const { client, answer } = answerFor({}, true)
-    answer.begin(200, ndjson)
+    answer.begin(readHead(200, ndjson))
     answer.data(Buffer.from(line('one')))
     const babble = Array.from({ length: 50 }, (_, index) => error(`${index} `.repeat(2_000)))
     for (const each of babble) answer.data(Buffer.from(each))

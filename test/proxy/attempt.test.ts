@@ -1,4 +1,6 @@
+import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
+import type { Op } from '../../src/core/ask.ts'
 import type { Outcome } from '../../src/core/outcome.ts'
 import { Answer } from '../../src/proxy/answer.ts'
 import { runAttempt } from '../../src/proxy/attempt.ts'
@@ -39,17 +41,18 @@ function handWire() {
 }
 
 function attemptOf(
-  options: { config?: string; body?: HeldBody; broken?: Outcome | undefined } = {},
+  options: { config?: string; body?: HeldBody; broken?: Outcome | undefined; op?: Op } = {},
 ) {
   const clock = handClock()
   const client = recordingClient()
-  const exchange = exchangeFor(client, { body: options.body ?? bodyOf('{}') })
+  const { op = 'chat' } = options
+  const exchange = exchangeFor(client, { body: options.body ?? bodyOf('{}'), ask: { op } })
   if (options.broken) exchange.attempts.push({ backend: 'x', outcome: options.broken })
   const answer = new Answer(
     exchange,
     {
       family: 'ollama',
-      op: 'chat',
+      op,
       modelUnknownText: () => '',
       headers: [],
       continues: false,
@@ -198,6 +201,36 @@ describe('an attempt', () => {
     expect(done).toEqual(['abort'])
     answer.finish(outcome)
     expect(client.text().length).toBe(1_048_576)
+  })
+
+  // A server in front of Ollama packed a stream that nobody had asked to be packed. It was cut at a line feed inside the
+  // gzip, and a plain line of error followed under the same Content-Encoding, which no client could read.
+  it('takes a packed answer for none, before anything of it has come', async () => {
+    const { start, hears, answer, client, done } = attemptOf()
+    const running = start()
+    hears().head(200, [...ndjson, 'Content-Encoding', 'gzip'])
+    hears().data(gzipSync(`${piece}${last}`))
+    hears().ended()
+    const outcome = await running
+    expect(outcome).toMatchObject({ kind: 'refused', why: 'badAnswer' })
+    expect(done).toEqual(['abort'])
+    expect(client.started).toBe(false)
+    answer.finish(outcome)
+    expect([client.status, JSON.parse(client.text())]).toEqual([
+      502,
+      { error: expect.stringContaining('packed with gzip') },
+    ])
+    expect(client.headers).not.toHaveProperty('content-encoding')
+  })
+
+  it('passes a packed answer as it is where nothing in it is read', async () => {
+    const { start, hears, client } = attemptOf({ op: 'show' })
+    const running = start()
+    hears().head(200, ['Content-Type', 'application/json', 'Content-Encoding', 'gzip'])
+    hears().data(Buffer.from('packed'))
+    hears().ended()
+    expect(await running).toEqual({ kind: 'answered', status: 200 })
+    expect([client.text(), client.headers['content-encoding']]).toEqual(['packed', 'gzip'])
   })
 
   it('holds a body that can not be read again against nobody', async () => {

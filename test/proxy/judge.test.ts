@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { blame, isDeath } from '../../src/core/outcome.ts'
-import { judgeError, judgeRefusal } from '../../src/proxy/judge.ts'
+import { sayOutcome } from '../../src/pool/outcome-words.ts'
+import { failureOf } from '../../src/proxy/failures.ts'
+import { judgeError, judgePacked, judgeRefusal, judgeTooLarge } from '../../src/proxy/judge.ts'
 import { isWorthRetrying } from '../../src/proxy/retry.ts'
 import { SocketTrouble } from '../../src/proxy/wire.ts'
 
@@ -82,6 +84,30 @@ describe('a refusal', () => {
     [502, '', 'serverFault'],
   ])('of %i "%s" means %s', (status, text, why) => {
     expect(judgeRefusal(status, text).why).toBe(why)
+  })
+})
+
+describe('a bad answer', () => {
+  it.each([
+    ['packed', judgePacked('gzip'), 'gzip'],
+    ['too large', judgeTooLarge(8_388_608), '8388608'],
+  ])(
+    'that is %s is the fault of its backend, and another one may do better',
+    (_how, outcome, word) => {
+      expect(blame(outcome)).toBe('backend')
+      expect(isDeath(outcome)).toBe(false)
+      expect(isWorthRetrying(outcome)).toBe(true)
+      expect(failureOf(outcome)).toMatchObject({
+        code: 'upstream_failed',
+        status: 502,
+        message: expect.stringContaining(word),
+      })
+      expect(sayOutcome(outcome)).toContain(word)
+    },
+  )
+
+  it('is told of in few words, however long the name of its coding is', () => {
+    expect(judgePacked('x'.repeat(10_000)).text.length).toBeLessThan(200)
   })
 })
 

@@ -11,8 +11,10 @@ export interface BackendHead {
   readonly status: number
   /** Name, value, name, value …. */
   readonly rawHeaders: readonly string[]
-  /** What it says of the body. */
+  /** What it says of the body; one that is packed is one frame. */
   readonly framing: Framing
+  /** The content coding that hides what is in the body, in small letters; undefined: none does. */
+  readonly coding: string | undefined
 }
 
 /** A backend's own words of refusal. */

@@ -34,7 +34,7 @@ export interface BatchRunDoors {
 }
 
 export interface BatchWork {
-  readonly call: Omit<InnerCall, 'id' | 'body' | 'onFrames'>
+  readonly call: Omit<InnerCall, 'id' | 'body' | 'embeds' | 'onFrames'>
   readonly id: string
   readonly path: EmbedPath
   readonly digest: string
@@ -204,7 +204,12 @@ export class BatchRun {
     this.#calls.cancelAll()
     const { call, id, items } = this.#work
     this.tally.asked++
-    const running = this.#doors.ask({ ...call, id: `${id}.${this.tally.asked}`, body: items.body })
+    const running = this.#doors.ask({
+      ...call,
+      id: `${id}.${this.tally.asked}`,
+      body: items.body,
+      embeds: items.count,
+    })
     const part = partOf(0, items.count)
     const made: Call = { part, member: undefined, running, sinceMs: 0, expectedMs: 0 }
     this.#calls.add(made)
@@ -229,6 +234,7 @@ export class BatchRun {
       ...call,
       id: `${id}.${this.tally.asked}`,
       body: partBody(items, part.from, part.to),
+      embeds: part.to - part.from,
       except,
     })
     const expectedMs = this.#crew.timeMs(member ?? members.at(-1)!, part)

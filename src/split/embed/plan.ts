@@ -1,3 +1,4 @@
+import { embeddingsBytesMax } from '../../core/inner-call.ts'
 import { finishMs } from './sizes.ts'
 
 /** `embed.split`: never, among machines that give identical numbers, also among those that are near enough. */
@@ -68,8 +69,6 @@ export type EmbedPlan = {
 /** Below either, one server is done before two have begun. The requirement leaves the numbers to us. */
 export const itemsMin = 16
 export const textBytesMin = 8_192
-/** The whole answer is held until its last part is there. */
-const answerBytesMax = 134_217_728
 /**
  * One request with many items already takes every slot of an Ollama: its handler asks for all at once. So a second
  * part at the same backend only fills the gap while an answer travels.
@@ -113,7 +112,7 @@ export function planBatch(
   const members = worthWaitingFor(membersOf(alike), batch.weight)
   if (members.length < 2) return whole('notWorthLoading', measure)
   const bytesPerVector = Math.max(...alike.map((machine) => machine.bytesPerVector ?? 0))
-  if (batch.items * bytesPerVector > answerBytesMax) return whole('largeAnswer', measure)
+  if (batch.items * bytesPerVector > embeddingsBytesMax) return whole('largeAnswer', measure)
   // Last, since it looks at every text.
   const machinesUsed = members.map(({ machine }) => machine)
   if (!areCutAlike(batch, machinesUsed)) return whole('longItems', measure)

@@ -245,6 +245,7 @@ export class EmbedSplitter {
       id: `embed-probe.${this.#probes}`,
       path: '/api/embed',
       body,
+      embeds: probeTexts.length,
       tenant: 'chasqui',
       priority: 'batch',
       labels: [],

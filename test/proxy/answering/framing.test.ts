@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { framingOf, isCutShort } from '../../../src/proxy/answering/framing.ts'
+import { isCutShort, readHead } from '../../../src/proxy/answering/framing.ts'
 
 const json = ['content-type', 'application/json; charset=utf-8']
 
@@ -10,11 +10,28 @@ describe('the framing of an answer', () => {
     ['application/json', 'json'],
     ['text/plain', 'json'],
   ])('of %s is %s', (type, framing) => {
-    expect(framingOf(['Date', 'today', 'Content-Type', type])).toBe(framing)
+    expect(readHead(200, ['Date', 'today', 'Content-Type', type]).framing).toBe(framing)
   })
 
   it('is one frame where nobody says', () => {
-    expect(framingOf([])).toBe('json')
+    expect(readHead(200, []).framing).toBe('json')
+  })
+
+  it('is one frame where a coding hides what is in it', () => {
+    for (const [name, value] of [
+      ['Content-Encoding', 'gzip'],
+      ['content-encoding', ' GZIP '],
+      ['CONTENT-ENCODING', 'gzip'],
+    ] as const) {
+      const head = readHead(200, [name, value, 'Content-Type', 'application/x-ndjson'])
+      expect(head).toMatchObject({ framing: 'json', coding: 'gzip' })
+    }
+    for (const value of ['', 'identity', 'Identity']) {
+      const head = readHead(200, ['Content-Type', 'text/event-stream', 'Content-Encoding', value])
+      expect(head).toMatchObject({ framing: 'sse', coding: undefined })
+    }
+    const twice = ['Content-Encoding', 'identity', 'Content-Encoding', 'br']
+    expect(readHead(200, twice).coding).toBe('br')
   })
 })
 

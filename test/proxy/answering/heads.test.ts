@@ -5,7 +5,12 @@ import { Heads } from '../../../src/proxy/answering/heads.ts'
 import { exchangeFor, recordingClient } from '../help.ts'
 
 const ndjson = ['Content-Type', 'application/x-ndjson', 'Content-Length', '9', 'Via', 'x']
-const stream = { status: 200, rawHeaders: ndjson, framing: 'ndjson' } as const
+const stream = {
+  status: 200,
+  rawHeaders: ndjson,
+  framing: 'ndjson',
+  coding: undefined,
+} as const
 
 function headsFor() {
   const exchange = exchangeFor(recordingClient())

@@ -200,6 +200,9 @@ export function millFleet(mills: readonly Mill[], clock: JumpClock = jumpClock()
     const record = { call, backend: '', cancelled: false }
     if (!isProbe) calls.push(record)
     const input = JSON.parse(call.body.toString('utf8')).input as string[]
+    // How large the answer may be is reckoned from it.
+    if (call.embeds !== input.length)
+      throw new Error(`${call.embeds} texts are said for ${input.length}`)
     const { promise, resolve } = Promise.withResolvers<InnerAnswer>()
     const askedMs = clock.now()
     let seatMs: number | undefined
