@@ -97,18 +97,23 @@ export function firstTokenTable(rows: readonly Row<PacedSample>[]): string {
     [250, (each: PacedSample) => each.calmFirstUs],
   ] as const
   return table(
-    ['first token', 'streams/s', 'p50 µs', 'p99 µs', 'added p50 µs', 'added p99 µs', 'spread %'],
+    [
+      ...['first token', 'streams/s', 'p50 µs', 'p99 µs', 'added p50 µs', 'x nginx'],
+      ...['added p99 µs', 'spread %'],
+    ],
     rates.flatMap(([perSecond, firstOf]) =>
       rows.map(({ actor, samples }) => {
         const { name } = actor.peer
         const p50 = (each: PacedSample) => firstOf(each).p50
         const p99 = (each: PacedSample) => firstOf(each).p99
+        const added = (peer: string) => of(rows, peer, p50) - of(rows, 'direct', p50)
         return [
           name,
           figure(perSecond),
           figure(of(rows, name, p50)),
           figure(of(rows, name, p99)),
-          figure(of(rows, name, p50) - of(rows, 'direct', p50)),
+          figure(added(name)),
+          figure(added(name) / added('nginx'), 2),
           figure(of(rows, name, p99) - of(rows, 'direct', p99)),
           figure(spreadPercent(samples.map(p50))),
         ]
