@@ -6,6 +6,11 @@ import { isTrusted, type TenantAsk } from './tenant.ts'
 const sessionLengthMax = 256
 const plain = /^[\x20-\x7e]+$/
 
+/** Whether this can be a conversation's name. */
+export function isSessionName(text: string): boolean {
+  return text.length <= sessionLengthMax && plain.test(text)
+}
+
 /**
  * What the client calls its conversation: its own word, or that of a chat page whose address is trusted. It holds for
  * one tenant only, so that nobody can meet another's by its name. Undefined: nothing, or nothing that can be used.
@@ -16,8 +21,7 @@ export function sessionOf(
   settings: TenantSettings,
 ): string | undefined {
   const said = headerOf(ask.headers, 'x-chasqui-session') ?? ofChatPage(ask, settings)
-  if (said === undefined || said.length > sessionLengthMax || !plain.test(said)) return undefined
-  return `${tenant} ${said}`
+  return said !== undefined && isSessionName(said) ? `${tenant} ${said}` : undefined
 }
 
 function ofChatPage(ask: TenantAsk, settings: TenantSettings): string | undefined {

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { durationMs } from '../core/duration.ts'
 import { Failure } from '../core/failure.ts'
+import { isSessionName } from '../guard/session.ts'
 import { isPriority, type Priority } from '../routing/line.ts'
 
 /** What a client may wish for by header; the same on every path that asks a model. */
@@ -17,6 +18,7 @@ export interface Wishes {
 export function wishesOf(headers: IncomingHttpHeaders, arrivedMs: number): Wishes {
   const labels = headers['x-chasqui-labels']
   const work = headers['x-chasqui-work']
+  mustNameSession(headers['x-chasqui-session'])
   return {
     priority: priorityOf(headers['x-chasqui-priority']),
     labels:
@@ -36,6 +38,17 @@ function priorityOf(given: string | string[] | undefined): Priority | undefined 
   if (typeof given !== 'string' || !isPriority(given))
     throw new Failure('request_invalid', 'X-Chasqui-Priority is interactive, normal or batch')
   return given
+}
+
+/** What it is called is read where the tenant is known; here it is only made sure that it is called something. */
+function mustNameSession(given: string | string[] | undefined): void {
+  // Most requests have no such header, and one that is empty says nothing.
+  if (given === undefined || given === '') return
+  if (typeof given !== 'string' || !isSessionName(given))
+    throw new Failure(
+      'request_invalid',
+      'X-Chasqui-Session is a name of up to 256 printable letters of ASCII',
+    )
 }
 
 /** `X-Chasqui-Deadline: 30s`, or seconds. */

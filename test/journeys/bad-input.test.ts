@@ -233,6 +233,8 @@ describe.each(paths)('bad input at %s', (path, family) => {
       ['X-Chasqui-Deadline', '-5s'],
       ['X-Chasqui-Deadline', '0'],
       ['X-Chasqui-Deadline', ''],
+      ['X-Chasqui-Session', 'caf\u00e9'],
+      ['X-Chasqui-Session', 'x'.repeat(257)],
     ] as const) {
       const answer = await post(path, asked(path, 'llama3.2'), { [name]: value })
       expect([name, value, answer.status]).toEqual([name, value, 400])
