@@ -30,6 +30,7 @@ import { netWire } from './proxy/net-wire/net-wire.ts'
 import { Placing } from './proxy/placing.ts'
 import { Queue } from './proxy/queue.ts'
 import { mustBeServed } from './proxy/refusals.ts'
+import { Refused } from './proxy/refused.ts'
 import { Keeper } from './proxy/residency/keeper.ts'
 import { Optimizer } from './proxy/residency/optimizer.ts'
 import { timesFrom } from './proxy/residency/times.ts'
@@ -203,9 +204,11 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
   )
   const trustTurned = (model: string, why: string | undefined) =>
     observer.noticed(why ?? 'predictions are good again', { model })
+  const refused = new Refused()
   const line = new Queue(pool, settings, clock, { dispatcher, trustTurned })
   const queue = doors.room?.({ pool, settings, clock }) ?? line
-  const why = queue === line ? new Why(dispatcher, pool, line, clock) : undefined
+  const why =
+    queue === line ? new Why({ dispatcher, pool, line, placing, refused, clock }) : undefined
   const send = loadDoor(wire, clock, hop)
   const waiters = () => queue.byModel()
   const keeper = new Keeper({
@@ -226,6 +229,7 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
     ...shared,
     conformance,
     placing,
+    refused,
     arrived: (model) => residency.arrived(model, clock.now()),
     refreshForUnknown: () => prober.refreshForUnknown(),
   })

@@ -16,6 +16,8 @@ interface Counts {
   decisions: number
   /** Of those, the ones for somebody who had just come and stood in no line. */
   newcomers: number
+  /** And the ones for a second sending, of a request whose answer was late. */
+  hedges: number
   same: number
   different: number
   unreadable: number
@@ -38,7 +40,7 @@ export async function routeReplay(path: string, asJson: boolean): Promise<number
 
 async function replayFile(path: string): Promise<Counts> {
   const counts: Counts = {
-    ...{ decisions: 0, newcomers: 0, same: 0, different: 0, unreadable: 0 },
+    ...{ decisions: 0, newcomers: 0, hedges: 0, same: 0, different: 0, unreadable: 0 },
     first: undefined,
   }
   await using file = await open(path)
@@ -51,10 +53,11 @@ async function replayFile(path: string): Promise<Counts> {
       counts.unreadable++
       continue
     }
-    const { alone, actions, again } = made
+    const { whose, actions, again } = made
     counts.decisions++
-    if (alone) counts.newcomers++
-    const [noted, now] = [wordsFor(actions, alone), wordsFor(again, alone)]
+    if (whose === 'newcomer') counts.newcomers++
+    if (whose === 'second sending') counts.hedges++
+    const [noted, now] = [wordsFor(actions, whose), wordsFor(again, whose)]
     if (noted.join('\n') === now.join('\n')) counts.same++
     else {
       counts.different++
@@ -67,18 +70,27 @@ async function replayFile(path: string): Promise<Counts> {
 /** Undefined: it is no decision, or one of another version; a line that a killed process has begun is one as well. */
 function madeAgain(
   text: string,
-): (Pick<DecisionEntry, 'alone' | 'actions'> & { again: readonly ActionEntry[] }) | undefined {
+): (Pick<DecisionEntry, 'actions'> & { whose: Whose; again: readonly ActionEntry[] }) | undefined {
   try {
     const entry = fromJson(text) as DecisionEntry
-    return { alone: entry.alone, actions: entry.actions, again: decidedAgain(entry) }
+    return { whose: whoseOf(entry), actions: entry.actions, again: decidedAgain(entry) }
   } catch {
     return undefined
   }
 }
 
-function wordsFor(actions: readonly ActionEntry[], alone: boolean): string[] {
+/** Who was decided about. */
+type Whose = 'newcomer' | 'second sending' | 'waiter'
+
+function whoseOf({ alone, waiting }: DecisionEntry): Whose {
+  if (!alone) return 'waiter'
+  return waiting[0]?.need.beside === undefined ? 'newcomer' : 'second sending'
+}
+
+function wordsFor(actions: readonly ActionEntry[], whose: Whose): string[] {
   return actions.map(
-    (action) => `${alone ? 'newcomer' : `waiter ${action.waiting + 1}`}: ${wordsOf(action)}`,
+    (action) =>
+      `${whose === 'waiter' ? `waiter ${action.waiting + 1}` : whose}: ${wordsOf(action)}`,
   )
 }
 
@@ -91,14 +103,16 @@ function wordsOf({ kind, endpoint, asTry }: ActionEntry): string {
 function countLines({
   decisions,
   newcomers,
+  hedges,
   same,
   different,
   unreadable,
   first,
 }: Counts): string[] {
+  const seconds = hedges === 0 ? '' : `, ${hedges} about second sendings`
   const lines = [
     `${decisions} decisions: ${same} the same, ${different} different`,
-    `${newcomers} of them about newcomers, the others about those who waited`,
+    `${newcomers} of them about newcomers${seconds}, the others about those who waited`,
   ]
   if (unreadable > 0)
     lines.push(`${unreadable} lines could not be read: cut off, or written by another version`)

@@ -1,9 +1,16 @@
-import type { WouldDo } from '../proxy/why.ts'
-import type { ExplainedDecision } from '../routing/decisions.ts'
+import type { ExplainedRequest, WouldDo } from '../proxy/why.ts'
 import { exit } from './exit-codes.ts'
 import { callProxy } from './remote.ts'
 import { data } from './talk.ts'
-import { decisionLines, reasonOf, seconds, tableLines } from './why-words.ts'
+import {
+  decisionLines,
+  meantLines,
+  reasonOf,
+  refusalLines,
+  seatWords,
+  tableLines,
+  waiterLines,
+} from './why-words.ts'
 
 /** `chasqui why ID`: why a request went where it went. */
 export async function why(
@@ -17,13 +24,15 @@ export async function why(
   if (!called.ok) return called.code
   if (asJson) data(JSON.stringify(called.body))
   else {
-    const { decisions } = called.body as { decisions: readonly ExplainedDecision[] }
+    const { decisions, waiting, refusals } = called.body as ExplainedRequest
     for (const decision of decisions) for (const line of decisionLines(decision)) data(line)
+    for (const refusal of refusals) for (const line of refusalLines(refusal)) data(line)
+    if (waiting) for (const line of waiterLines(waiting)) data(line)
   }
   return exit.done
 }
 
-/** `chasqui route explain MODEL`: where a request would go now. Exit code 1: nowhere. */
+/** `chasqui route explain MODEL`: where a request would go now. Exit code 1: it would be refused. */
 export async function routeExplain(
   model: string,
   tokens: number | undefined,
@@ -44,25 +53,14 @@ export async function routeExplain(
 }
 
 function wouldLines(would: WouldDo): string[] {
-  if (would.would === 'refuse')
-    return [
-      would.barred.length === 0
-        ? `${would.model} would wait: no seat is free`
-        : `${would.model} could be served by nobody`,
-      ...tableLines({ ...noTable, ...would }),
-    ]
-  const head =
-    would.would === 'start'
-      ? `${would.model} would go to ${would.backend}: ${reasonOf(would)}`
-      : `${would.model} would wait for ${would.backend}, whose seat is expected to be free in ${seconds(would.in_s)}`
-  return [head, ...tableLines(would)]
+  return [headOf(would), ...meantLines(would), ...tableLines(would)]
 }
 
-const noTable = {
-  picker: '',
-  reason: '',
-  backend: '',
-  as_try: false,
-  candidates: [],
-  more_candidates: 0,
+function headOf(would: WouldDo): string {
+  const { model } = would
+  if (would.would === 'start') return `${model} would go to ${would.backend}: ${reasonOf(would)}`
+  if (would.would === 'refuse') return `${model} would be refused: ${would.reason}`
+  return would.in_s === null
+    ? `${model} would wait: ${would.reason}`
+    : `${model} would wait for ${seatWords(would.backend, would.in_s)}`
 }

@@ -66,7 +66,7 @@ export const failures = {
   backend_unknown: { status: 404, fix: 'See GET /queue-status for the names.' },
   decision_unknown: {
     status: 404,
-    fix: 'The last 1000 decisions are kept; answers name their request in X-Request-Id.',
+    fix: 'The last 1000 decisions and the last 1000 refusals are kept; answers name their request in X-Request-Id.',
   },
   join_closed: {
     status: 403,

@@ -85,6 +85,8 @@ export class Exchange implements Rostered, Progress {
   substitute: Substitute | undefined
   /** What the operator's rules say of it; undefined: nothing. */
   rules: Placement | undefined
+  /** The rule that had another model answer, in words; undefined: none did. */
+  modelRule: string | undefined
   /** Takes the answer over from a backend that broke off, or that is drained. */
   goingOn: GoingOn | undefined
   /** It has been made ready for its backend's death, as far as that can be done. */

@@ -55,6 +55,7 @@ export class Placing {
     const mayBeAnother = ask.purpose === 'infer' && ask.op !== 'show' && !exchange.asked.isPart
     if (other !== undefined && mayBeAnother) {
       this.#answerAs(exchange, this.#names.modelOf(other), 'rule')
+      exchange.modelRule = first.saidOfModel
       exchange.rules = this.#read(exchange)
     }
     const { priority } = first

@@ -15,7 +15,7 @@ import type { Action, Waiting } from '../routing/plan.ts'
 import type { Work } from '../routing/work.ts'
 import type { Asked, Exchange } from './exchange.ts'
 import { SeatWatch } from './seat-watch.ts'
-import type { ShownWaiter, WaitingNow } from './waiting-now.ts'
+import type { FoundWaiter, ShownWaiter, WaitingNow } from './waiting-now.ts'
 import type { WaitingRoom } from './waiting-room.ts'
 
 /** Some things come true by time alone (a try that is due again): who waits looks again this often. */
@@ -127,17 +127,40 @@ export class Queue implements WaitingRoom, WaitingNow {
     const shown: ShownWaiter[] = []
     for (const waiting of this.#line.inOrder(nowMs)) {
       if (shown.length === most) break
-      shown.push({
-        id: waiting.exchange.asked.id,
-        model: waiting.model,
-        band: waiting.priority,
-        position: shown.length + 1,
-        waited_ms: Math.round(nowMs - waiting.sinceMs),
-        promised: waiting.promised ?? null,
-        expected_ms: this.#expectedMs(shown.length + 1),
-      })
+      shown.push(this.#shown(waiting, shown.length + 1, nowMs))
     }
     return shown
+  }
+
+  find(id: string): FoundWaiter | undefined {
+    let found: InLine | undefined
+    for (const waiting of this.#line.waiters()) {
+      if (waiting.exchange.asked.id !== id) continue
+      found = waiting
+      break
+    }
+    // The line is put in order only for somebody who stands in it.
+    if (!found) return undefined
+    const nowMs = this.#clock.now()
+    let position = 1
+    for (const waiting of this.#line.inOrder(nowMs)) {
+      if (waiting === found) break
+      position++
+    }
+    const { exchange } = found
+    return { shown: this.#shown(found, position, nowMs), exchange, waiting: found }
+  }
+
+  #shown(waiting: InLine, position: number, nowMs: number): ShownWaiter {
+    return {
+      id: waiting.exchange.asked.id,
+      model: waiting.model,
+      band: waiting.priority,
+      position,
+      waited_ms: Math.round(nowMs - waiting.sinceMs),
+      promised: waiting.promised ?? null,
+      expected_ms: this.#expectedMs(position),
+    }
   }
 
   oldestWaitMs(): number {
@@ -201,16 +224,17 @@ export class Queue implements WaitingRoom, WaitingNow {
     const all = this.#needOf(exchange)
     // What is free is theirs who have no seat yet.
     if (line.size > 0 && (this.#walkDue || line.countOf(all.model) > 0)) return undefined
-    const need = { ...all, not: new Set([...all.not, first.name]) }
-    const nowMs = this.#clock.now()
-    const start = dispatcher.wouldDo(need, exchange.size, line, nowMs)
-    if (start?.kind !== 'start' || start.asTry || start.isCold || start.place.held) return undefined
-    const { place, cachedTokens, waiting } = start
-    const streams = dispatcher.running.of(start.endpoint).length + 1
-    const readS = (waiting.work.promptTokens - cachedTokens) * prefillSAt(place.rates, streams)
-    if (!(readS < readSMax)) return undefined
-    const endpoint = this.#pool.endpoint(start.endpoint)
-    return endpoint && mayTake(endpoint) ? this.#take(start, exchange) : undefined
+    const need = { ...all, beside: first.name }
+    const may = ({ endpoint: name, asTry, isCold, place, cachedTokens, waiting }: Start) => {
+      if (asTry || isCold || place.held) return false
+      const streams = dispatcher.running.of(name).length + 1
+      const readS = (waiting.work.promptTokens - cachedTokens) * prefillSAt(place.rates, streams)
+      if (!(readS < readSMax)) return false
+      const endpoint = this.#pool.endpoint(name)
+      return endpoint !== undefined && mayTake(endpoint)
+    }
+    const start = dispatcher.decideBeside(need, exchange.size, line, this.#clock.now(), may)
+    return start && this.#take(start, exchange)
   }
 
   /**

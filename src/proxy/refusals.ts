@@ -1,17 +1,32 @@
 import type { Ask } from '../core/ask.ts'
-import { Failure } from '../core/failure.ts'
+import { Failure, type FailureCode } from '../core/failure.ts'
 import type { Pool } from '../pool/pool.ts'
 import { type Bar, barOf } from '../routing/filters.ts'
 import type { Need } from '../routing/need.ts'
+
+/** What a client is told when nobody can serve it; the bars say why, by endpoint. */
+export class NobodyServes extends Failure {
+  readonly bars: ReadonlyMap<string, Bar>
+  constructor(
+    code: FailureCode,
+    sentence: string,
+    bars: ReadonlyMap<string, Bar>,
+    retryAfterS: number | undefined,
+  ) {
+    super(code, sentence, retryAfterS === undefined ? {} : { retryAfterS })
+    this.bars = bars
+  }
+}
 
 /** Nobody can serve it: which sentence says why, and whether coming back later makes sense. */
 export function sayNobody(
   ask: Pick<Ask, 'modelText' | 'name'>,
   bars: ReadonlyMap<string, Bar>,
   { pool }: { pool: Pool },
-): Failure {
-  if (bars.size === 0)
-    return new Failure('no_backend', 'no backend is configured', { retryAfterS: 10 })
+): NobodyServes {
+  const failure = (code: FailureCode, sentence: string, retryAfterS?: number) =>
+    new NobodyServes(code, sentence, bars, retryAfterS)
+  if (bars.size === 0) return failure('no_backend', 'no backend is configured', 10)
   const named = (wanted: Bar) => [...bars].filter(([, bar]) => bar === wanted).map(([name]) => name)
   const resting = named('resting')
   if (resting.length > 0) {
@@ -19,24 +34,24 @@ export function sayNobody(
       (name) => pool.endpoint(name)?.restUntilMs(ask.name.canonical) ?? pool.now,
     )
     const seconds = Math.max(1, Math.ceil((Math.min(...untilMs) - pool.now) / 1_000))
-    return new Failure(
+    return failure(
       'all_away',
       `${list(resting)} failed several times with this model and rests`,
-      { retryAfterS: Math.min(60, seconds) },
+      Math.min(60, seconds),
     )
   }
   const hanging = named('loadsHang')
   if (hanging.length > 0)
-    return new Failure(
+    return failure(
       'all_away',
       `model '${ask.modelText}' is not in memory, and loads hang on ${list(hanging)}`,
-      { retryAfterS: 30 },
+      30,
     )
   const noLabel = named('noLabel')
   if (noLabel.length > 0)
-    return new Failure('unsupported', 'no backend with this model carries the wanted labels')
+    return failure('unsupported', 'no backend with this model carries the wanted labels')
   if (named('ruledOut').length > 0 && named('away').length + named('draining').length === 0)
-    return new Failure(
+    return failure(
       'ruled_out',
       `no backend may serve model '${ask.modelText}' for this request (rules)`,
     )
@@ -44,14 +59,14 @@ export function sayNobody(
   const holders = [...named('away'), ...named('draining')]
   const nobodyThere = pool.endpoints.every((endpoint) => !endpoint.ready || !endpoint.enabled)
   if (holders.length > 0 || nobodyThere)
-    return new Failure(
+    return failure(
       holders.length > 0 ? 'model_away' : 'all_away',
       holders.length > 0
         ? `model '${ask.modelText}' is on ${list(holders)}, which can not serve now`
         : 'no backend answers',
-      { retryAfterS: 5 },
+      5,
     )
-  return new Failure('model_unknown', `model '${ask.modelText}' not found`)
+  return failure('model_unknown', `model '${ask.modelText}' not found`)
 }
 
 /** Somebody must be there to serve this model, at best after a rest; otherwise a Failure says why nobody is. */

@@ -36,7 +36,11 @@ export class SeatWatch {
   ): void {
     const { dispatcher, clock } = this.#doors
     const nowMs = clock.now()
+    const { substitute, rules, modelRule } = exchange
     const decision = dispatcher.noted(start, {
+      substitute,
+      rules,
+      modelRule,
       id: exchange.asked.id,
       waitedMs: nowMs - start.waiting.sinceMs,
       atWallMs: clock.wall(),

@@ -2,6 +2,7 @@ import { Failure } from '../core/failure.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Lease } from '../pool/lease.ts'
 import type { Pool } from '../pool/pool.ts'
+import type { Bar } from '../routing/filters.ts'
 import type { Answer } from './answer.ts'
 import type { Exchange } from './exchange.ts'
 import type { Placing } from './placing.ts'
@@ -58,11 +59,16 @@ export class Seeking {
   #standIn(exchange: Exchange, answer: Answer, { bars }: NobodyCan): boolean {
     if (answer.started || !exchange.attempts.every(({ outcome }) => wasNobody(outcome)))
       return false
-    const isAway = [...bars.values()].some((bar) => mayReturn.has(bar))
-    const isUnknown = [...bars.values()].every((bar) => bar === 'noModel' || bar === 'notItsModel')
-    if (!isAway && !isUnknown) return false
+    if (!mayStandIn(bars)) return false
     return this.#doors.placing?.standIn(exchange) ?? false
   }
+}
+
+/** Whether another model may answer where these stand in the way of the one that was asked for. */
+export function mayStandIn(bars: ReadonlyMap<string, Bar>): boolean {
+  const all = [...bars.values()]
+  const isAway = all.some((bar) => mayReturn.has(bar))
+  return isAway || all.every((bar) => bar === 'noModel' || bar === 'notItsModel')
 }
 
 /** Nothing was done for it there. */
@@ -70,10 +76,4 @@ const wasNobody = (outcome: Outcome) =>
   outcome.kind === 'unreachable' || (outcome.kind === 'refused' && outcome.why === 'noModel')
 
 /** Bars of backends that would serve the model if they were well. */
-const mayReturn: ReadonlySet<string> = new Set([
-  'away',
-  'resting',
-  'draining',
-  'tried',
-  'loadsHang',
-])
+const mayReturn: ReadonlySet<Bar> = new Set(['away', 'resting', 'draining', 'tried', 'loadsHang'])

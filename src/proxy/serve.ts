@@ -9,6 +9,7 @@ import type { Lease } from '../pool/lease.ts'
 import { sayOutcome } from '../pool/outcome-words.ts'
 import type { Pool } from '../pool/pool.ts'
 import { Answer, type AnswerStyle } from './answer.ts'
+import { failureOfEnd } from './answering/early-end.ts'
 import { runAttempt } from './attempt.ts'
 import type { Conformance } from './continuing/conformance.ts'
 import type { Exchange } from './exchange.ts'
@@ -21,6 +22,7 @@ import { Oversight } from './oversight.ts'
 import type { Placing } from './placing.ts'
 import { Poison } from './poison.ts'
 import { NotWanted } from './queue.ts'
+import type { Refused } from './refused.ts'
 import { attemptsLeft, deathsMax, isWorthRetrying, RetryBudget } from './retry.ts'
 import { Seeking } from './seeking.ts'
 import { sparesFor } from './spares.ts'
@@ -49,6 +51,8 @@ export interface ServeDoors {
   readonly arrived?: (model: string) => void
   /** What the operator said of where requests go; undefined where there is one backend only. */
   readonly placing?: Placing | undefined
+  /** Keeps what was refused and why, for those who ask. */
+  readonly refused?: Refused | undefined
 }
 
 /** One exchange, from door to door: wait, lease, load, forward, judge, perhaps again, end in one sentence. */
@@ -129,7 +133,9 @@ export class Server {
       try {
         while ((await this.#carry(exchange, answer)) === 'again');
       } catch (error) {
-        answer.failed(asFailure(error, exchange, observer))
+        const failure = asFailure(error, exchange, observer)
+        answer.failed(failure)
+        this.#refused(exchange, failure)
       }
       this.#running.delete(exchange)
       this.#tell(exchange, answer)
@@ -139,6 +145,12 @@ export class Server {
       answer.letGo()
       exchange.asked.body[Symbol.dispose]()
     }
+  }
+
+  /** Whoever left knows why. */
+  #refused(exchange: Exchange, error: Failure | NotWanted): void {
+    const failure = error instanceof Failure ? error : failureOfEnd(exchange.endedBy)
+    if (failure) this.#doors.refused?.note(exchange, failure, this.#doors.clock.wall())
   }
 
   #tell(exchange: Exchange, answer: Answer): void {

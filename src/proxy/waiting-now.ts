@@ -1,4 +1,5 @@
-import type { Crowds } from '../routing/plan.ts'
+import type { Crowds, Waiting } from '../routing/plan.ts'
+import type { Exchange } from './exchange.ts'
 
 /** One who waits, as it is shown. */
 export interface ShownWaiter {
@@ -14,7 +15,16 @@ export interface ShownWaiter {
   readonly expected_ms: number
 }
 
+/** The same with what a decision about it is made of. */
+export interface FoundWaiter {
+  readonly shown: ShownWaiter
+  readonly exchange: Exchange
+  readonly waiting: Waiting
+}
+
 /** A line that can be looked at. */
 export interface WaitingNow extends Crowds {
   waiting(most: number): ShownWaiter[]
+  /** The first with this id, which is its client's word; undefined: nobody waits under it. */
+  find(id: string): FoundWaiter | undefined
 }

@@ -104,14 +104,17 @@ function addWhoCanOnlySayNo(able: Able, endpoints: readonly EndpointView[], need
     const model = endpoint.model(need.model)
     if (!model || !isCapable(model, need)) return false
     const bar = barOf(endpoint, model, need)
-    return bar === 'tried' || bar === 'away' || bar === 'draining' || bar === 'resting'
+    return bar !== undefined && isForNow.has(bar)
   })
   if (!capable) addAble(able, endpoints, { ...need, capabilities: [] }, undefined)
 }
 
+/** Bars of those that can, but not now or not once more. */
+const isForNow: ReadonlySet<Bar> = new Set(['tried', 'underWay', 'away', 'draining', 'resting'])
+
 /** Where all who could serve it rest, a rest protects nobody: they are asked all the same, but not by a second attempt. */
 function addWhoRests(able: Able, endpoints: readonly EndpointView[], need: Need): void {
-  if (need.not.size > 0) return
+  if (need.not.size > 0 || need.beside !== undefined) return
   for (let at = 0; at < endpoints.length; at++) {
     const model = endpoints[at]!.model(need.model)
     if (barOf(endpoints[at]!, model, need) === 'resting' && (!model || isCapable(model, need)))

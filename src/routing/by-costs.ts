@@ -5,6 +5,7 @@ import type { Action, Crowds, Snapshot, Waiting } from './plan.ts'
 import { pressureOf } from './pressure.ts'
 import { placesMax } from './scratch.ts'
 import { settle } from './settle.ts'
+import type { Tie } from './table.ts'
 
 /** Two machines are equal where what they differ by is less than so many standard errors. */
 const errorsOfChance = 2
@@ -52,8 +53,10 @@ export function byCosts<W extends Waiting>(
     limit = cost + Math.max(cost * prices.tieShare, moment)
   }
   if (best < 0) return undefined
-  best = amongEquals(snapshot, waiting, field, best, limit, count)
-  return settle(snapshot, circumstances, waiting, best)
+  const cheapest = best
+  best = amongEquals(snapshot, waiting, field, cheapest, limit, count)
+  const tie = tieOf(snapshot, waiting, field, best, cheapest)
+  return settle(snapshot, circumstances, waiting, best, tie)
 }
 
 /** Which seats are open, as the plan stands. */
@@ -115,6 +118,21 @@ function amongEquals(
     bestCached = -1
   }
   return best
+}
+
+/** What spoke for this place rather than the cheapest one, in the order of `amongEquals`; undefined: it costs no more. */
+function tieOf(
+  snapshot: Snapshot,
+  waiting: Waiting,
+  field: Field,
+  at: number,
+  cheapest: number,
+): Tie | undefined {
+  const { costs } = snapshot.scratch
+  if (at === cheapest || costs[at] === costs[cheapest]) return undefined
+  if (field.places[at]!.startsNow !== field.places[cheapest]!.startsNow) return 'begins'
+  const cached = savedTokens(snapshot, waiting, field, at)
+  return cached > savedTokens(snapshot, waiting, field, cheapest) ? 'cache' : 'turn'
 }
 
 /**

@@ -118,6 +118,7 @@ function byRank<W extends Waiting>(
     model: need.model,
     atMs: snapshot.nowMs,
     by: settings.picker === 'expected-completion' ? 'least-busy' : settings.picker,
+    tie: undefined,
     because: field.distrust ?? (need.seat ? undefined : 'it takes no seat'),
     endpoints: field.places.slice(0, tablePlacesMax).map(nameOf),
     terms: noTerms,

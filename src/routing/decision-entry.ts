@@ -15,6 +15,8 @@ export interface DecisionEntry {
   readonly prices: Prices
   /** It was made for one who had just come and stood in no line; not there in older logs, which are about the line. */
   readonly alone: boolean
+  /** It was made as for one who asks, without taking a turn: for a second sending. Not there in older logs. */
+  readonly explaining?: boolean
   readonly keys: number
   readonly machines: readonly MachineEntry[]
   readonly fields: Readonly<Record<string, FieldEntry>>

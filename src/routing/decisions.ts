@@ -1,18 +1,22 @@
+import { Ring } from '../core/ring.ts'
 import type { Barred } from './able.ts'
 import { type Explained, explain } from './explain.ts'
+import { type Meant, meantIn, type OperatorWords } from './rules/meant.ts'
 import type { Table } from './table.ts'
 
 /** Decisions that are kept: at 64 places each has 5 KB, so 5 MB at most. */
 const decisionsMax = 1_000
 
 /** One decision, from the choice to the end of what it began. */
-export interface Decision {
+export interface Decision extends OperatorWords {
   /** Of the request. */
   readonly id: string
   readonly table: Table
   readonly barred: readonly Barred[]
   readonly atWallMs: number
   readonly waitedMs: number
+  /** It was under way at this endpoint, whose answer was late; undefined: it was nowhere. */
+  readonly beside: string | undefined
   readonly promptTokens: number
   readonly outTokens: number
   /** Seconds on the seat, as expected; undefined where nothing was. */
@@ -20,9 +24,11 @@ export interface Decision {
   tookMs: number | undefined
 }
 
-export interface ExplainedDecision extends Explained {
+export interface ExplainedDecision extends Explained, Meant {
   readonly id: string
   readonly waited_ms: number
+  /** The backend that had it already, and was late with its answer; null: none had. */
+  readonly beside: string | null
   readonly expected: {
     readonly prompt_tokens: number
     readonly answer_tokens: number
@@ -34,12 +40,10 @@ export interface ExplainedDecision extends Explained {
 
 /** The last decisions, for those who ask why. */
 export class Decisions {
-  readonly #ring: Decision[] = []
-  #next = 0
+  readonly #ring = new Ring<Decision>(decisionsMax)
 
   add(decision: Decision): Decision {
-    this.#ring[this.#next] = decision
-    this.#next = (this.#next + 1) % decisionsMax
+    this.#ring.add(decision)
     return decision
   }
 
@@ -53,11 +57,13 @@ export class Decisions {
 }
 
 function explained(decision: Decision): ExplainedDecision {
-  const { id, waitedMs, promptTokens, outTokens, expectedS, tookMs } = decision
+  const { id, waitedMs, beside, promptTokens, outTokens, expectedS, tookMs } = decision
   return {
     id,
     ...explain(decision.table, decision.barred, decision.atWallMs),
+    ...meantIn(decision),
     waited_ms: Math.round(waitedMs),
+    beside: beside ?? null,
     expected: {
       prompt_tokens: Math.round(promptTokens),
       answer_tokens: Math.round(outTokens),

@@ -1,23 +1,26 @@
 import type { EndpointView } from '../core/endpoint-view.ts'
 import type { Figures } from '../core/observer.ts'
 import type { RoutingSettings } from '../core/settings.ts'
+import type { Barred } from './able.ts'
 import { Costs } from './costs/costs.ts'
 import type { RequestSize } from './costs/sample.ts'
 import { decide, decideFor } from './decide.ts'
 import type { DecisionEntry } from './decision-entry.ts'
 import { type Decision, Decisions } from './decisions.ts'
 import type { Tastes } from './field.ts'
+import { type Hindered, hinderedAt } from './hindered.ts'
 import type { Priority } from './line.ts'
 import type { Need } from './need.ts'
 import { recording, recordingOne } from './noting.ts'
 import { Turns } from './pickers.ts'
 import type { Action, Crowds, LineView, Waiting } from './plan.ts'
 import type { Prices } from './prices.ts'
+import type { OperatorWords } from './rules/meant.ts'
 import { type Progress, type Run, Running } from './running.ts'
 import { Rush } from './rush.ts'
 import { Shares } from './shares.ts'
 import { Survey } from './survey.ts'
-import { expectedSecondsIn } from './table.ts'
+import { expectedSecondsIn, type Table } from './table.ts'
 import type { Work } from './work.ts'
 
 export interface DispatcherDoors {
@@ -29,6 +32,17 @@ export interface DispatcherDoors {
 }
 
 type Start<W> = Action<W> & { readonly kind: 'start' }
+
+/** What would be done with a request; somebody asks, so that it is told with all that it is made of. */
+export type Would =
+  | Start<Waiting>
+  | (Action<Waiting> & { readonly kind: 'promise'; readonly table: Table })
+  | (Action<Waiting> & { readonly kind: 'nobody' })
+  | {
+      readonly kind: 'putOff'
+      readonly hindered: readonly Hindered[]
+      readonly barred: readonly Barred[]
+    }
 
 /**
  * Routing in one piece: what was learned, what runs, and the decisions made of both. It knows no proxy and reads no
@@ -115,27 +129,63 @@ export class Dispatcher {
     return best ?? 1
   }
 
-  /** What would be done with a request now. Nothing is. */
-  wouldDo(need: Need, size: RequestSize, line: Crowds, nowMs: number): Action<Waiting> | undefined {
-    const waiting = {
-      ...{ need, key: '', work: this.workOf(size), priority: 'normal' },
+  /** One who stands in no line, for questions. */
+  imagined(need: Need, size: RequestSize, priority: Priority, nowMs: number): Waiting {
+    return {
+      ...{ need, key: '', work: this.workOf(size), priority },
       ...{ sinceMs: nowMs, deadlineMs: undefined, promised: undefined },
     }
-    return decideFor(this.#glance.at(nowMs), waiting, line)
+  }
+
+  /** What would be done with a request now. Nothing is. */
+  wouldDo(waiting: Waiting, line: Crowds, nowMs: number): Would {
+    const snapshot = this.#glance.at(nowMs)
+    const action = decideFor(snapshot, waiting, line)
+    // Who asks gets the table of a promise as well.
+    if (action) return action as Would
+    return {
+      kind: 'putOff',
+      hindered: hinderedAt(snapshot, waiting, line),
+      barred: snapshot.fieldOf(waiting).barred,
+    }
+  }
+
+  /**
+   * A place for a second sending of a request that is under way, if `may` agrees; it takes no turn. Only what is given
+   * is noted: all others go on as they were.
+   */
+  decideBeside(
+    need: Need & { readonly beside: string },
+    size: RequestSize,
+    line: Crowds,
+    nowMs: number,
+    may: (start: Start<Waiting>) => boolean,
+  ): Start<Waiting> | undefined {
+    const waiting = this.imagined(need, size, 'normal', nowMs)
+    const snapshot = this.#glance.at(nowMs)
+    const noted = this.#record && recordingOne(snapshot, waiting, line)
+    const action = decideFor(noted?.snapshot ?? snapshot, waiting, line)
+    if (action?.kind !== 'start' || !may(action)) return undefined
+    if (noted) this.#record?.(noted.done(action))
+    return action
   }
 
   /** Keeps a decision for those who will ask why. */
   noted(
     { waiting, table, barred }: Start<Waiting>,
-    { id, waitedMs, atWallMs }: Pick<Decision, 'id' | 'waitedMs' | 'atWallMs'>,
+    facts: Pick<Decision, 'id' | 'waitedMs' | 'atWallMs'> & Partial<OperatorWords>,
   ): Decision {
     const { promptTokens, outTokens } = waiting.work
     return this.decisions.add({
-      id,
+      id: facts.id,
       table,
       barred,
-      atWallMs,
-      waitedMs,
+      atWallMs: facts.atWallMs,
+      waitedMs: facts.waitedMs,
+      substitute: facts.substitute,
+      rules: facts.rules,
+      modelRule: facts.modelRule,
+      beside: waiting.need.beside,
       promptTokens,
       outTokens,
       expectedS: expectedSecondsIn(table),

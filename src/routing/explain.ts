@@ -1,5 +1,5 @@
 import type { Barred } from './able.ts'
-import { type Table, type TermName, termCount, termNames } from './table.ts'
+import { type Table, type TermName, type Tie, termCount, termNames } from './table.ts'
 
 /** A decision in words and seconds, as the API gives it. */
 export interface Explained {
@@ -34,7 +34,7 @@ export function explain(table: Table, barred: readonly Barred[], atWallMs: numbe
     model: table.model,
     at: new Date(atWallMs).toISOString(),
     picker: table.by,
-    reason: reasonOf(table),
+    reason: reasonOf(table, barred),
     backend: table.winner,
     as_try: table.asTry,
     candidates,
@@ -43,10 +43,22 @@ export function explain(table: Table, barred: readonly Barred[], atWallMs: numbe
   }
 }
 
-function reasonOf(table: Table): string {
+function reasonOf(table: Table, barred: readonly Barred[]): string {
   if (table.because !== undefined) return `${table.by}: ${table.because}`
   if (table.terms.length === 0) return `first by ${table.by}`
-  return table.endpoints.length === 1 ? 'the only one that can serve it' : 'least cost'
+  if (table.endpoints.length === 1) {
+    const hadIt = barred.some(({ bar }) => bar === 'tried' || bar === 'underWay')
+    return hadIt ? 'the only other one that can serve it' : 'the only one that can serve it'
+  }
+  return table.tie === undefined
+    ? 'least cost'
+    : `as good as the cheapest as far as is known, and ${tieWords[table.tie]}`
+}
+
+const tieWords: Readonly<Record<Tie, string>> = {
+  begins: 'able to begin now',
+  cache: 'with more of the prompt in its cache',
+  turn: 'next in turn',
 }
 
 function explainedPlace(table: Table, backend: string, at: number): ExplainedPlace {

@@ -5,6 +5,8 @@ import { mayServe } from './rules/placement.ts'
 /** Why an endpoint can not serve a need; the words that an operator reads in a refusal. */
 export type Bar =
   | 'tried'
+  /** It is under way there: a second one is looked for beside it. */
+  | 'underWay'
   | 'notPinned'
   | 'draining'
   | 'away'
@@ -30,6 +32,7 @@ export function barOf(
   if (!model && !need.cloud) return 'noModel'
   if (need.pinned !== undefined && need.pinned !== endpoint.name) return 'notPinned'
   if (need.not.size > 0 && need.not.has(endpoint.name)) return 'tried'
+  if (need.beside === endpoint.name) return 'underWay'
   if (endpoint.takes?.(need.model) === false) return 'notItsModel'
   if (need.rules !== undefined && !mayServe(need.rules, endpoint)) return 'ruledOut'
   if (!endpoint.enabled) return 'draining'

@@ -23,6 +23,8 @@ export interface Need {
   readonly runner: string
   /** Endpoints that already failed this exchange. */
   readonly not: ReadonlySet<string>
+  /** It is under way at this endpoint, and may be asked for at another one besides; undefined: it is nowhere. */
+  readonly beside?: string | undefined
   /** How its prompt begins, for who may have that in memory; it bars nobody. */
   readonly prompt?: Prompt | undefined
   /** What the operator's rules say of it; undefined: nothing. */
@@ -47,5 +49,6 @@ export function needKey(need: Need): string {
     need.rules?.key ?? '',
     need.runner,
     [...need.not].join('+'),
+    need.beside ?? '',
   ].join('|')
 }

@@ -110,9 +110,10 @@ class Notes<W extends Waiting> {
     actions: readonly Action<W>[],
     { alone, keys }: Pick<DecisionEntry, 'alone' | 'keys'>,
   ): DecisionEntry {
-    const { nowMs, settings, prices } = this.#inner
+    const { nowMs, settings, prices, explaining } = this.#inner
     return {
       ...{ nowMs, settings, prices, alone, keys },
+      ...(explaining && { explaining }),
       machines: [...this.#machines.values()].map(({ entry }) => entry),
       fields: this.#fields,
       models: this.#models,

@@ -44,7 +44,7 @@ function replayed(entry: DecisionEntry): { snapshot: Snapshot; line: LineView<Wa
       nowMs: entry.nowMs,
       settings: entry.settings,
       prices: entry.prices,
-      explaining: false,
+      explaining: entry.explaining ?? false,
       scratch: new Scratch(),
       hasCaches: true,
       hasPrices: true,

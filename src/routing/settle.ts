@@ -1,7 +1,7 @@
 import { type Circumstances, isFree, savedTokens, seatSecondsOf, writeTerms } from './cost.ts'
 import type { Place } from './field.ts'
 import type { Action, Snapshot, Waiting } from './plan.ts'
-import { type Table, tablePlacesMax, termCount } from './table.ts'
+import { type Table, type Tie, tablePlacesMax, termCount } from './table.ts'
 
 /** Takes the place in the plan: begins there, or is promised the seat that comes free first. */
 export function settle<W extends Waiting>(
@@ -9,6 +9,7 @@ export function settle<W extends Waiting>(
   circumstances: Circumstances,
   waiting: W,
   at: number,
+  tie: Tie | undefined,
 ): Action<W> | undefined {
   const { field } = circumstances
   const { barred } = field
@@ -18,13 +19,15 @@ export function settle<W extends Waiting>(
   const onSeatS = seatSecondsOf(snapshot, waiting, field, at)
   if (!place.startsNow) {
     const inS = place.ends.firstS
-    const table = snapshot.explaining ? tableOf(snapshot, circumstances, at, false) : undefined
+    const table = snapshot.explaining
+      ? tableOf(snapshot, circumstances, at, { tie, asTry: false })
+      : undefined
     place.ends.moveFirstTo(inS + onSeatS)
     machine.changes++
     return { kind: 'promise', waiting, endpoint, inS, table, barred }
   }
   const asTry = !isFree(place)
-  const table = tableOf(snapshot, circumstances, at, asTry)
+  const table = tableOf(snapshot, circumstances, at, { tie, asTry })
   const cachedTokens = savedTokens(snapshot, waiting, field, at)
   const isCold = !place.warm
   if (isCold) field.loadingSomewhere = true
@@ -56,7 +59,7 @@ function tableOf(
   snapshot: Snapshot,
   circumstances: Circumstances,
   winner: number,
-  asTry: boolean,
+  { tie, asTry }: Pick<Table, 'tie' | 'asTry'>,
 ): Table {
   const { waiting, field } = circumstances
   const { places } = field
@@ -76,6 +79,7 @@ function tableOf(
     atMs: snapshot.nowMs,
     by: 'expected-completion',
     because: undefined,
+    tie,
     endpoints,
     terms: terms.slice(0, count * termCount),
     winner: places[winner]!.machine.name,

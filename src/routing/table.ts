@@ -14,6 +14,9 @@ export const termCount = termNames.length
 /** Places that a table keeps, for those who ask why. */
 export const tablePlacesMax = 64
 
+/** What decides among costs that are as good as equal: it can begin now, its cache holds more, or it is its turn. */
+export type Tie = 'begins' | 'cache' | 'turn'
+
 /**
  * What one decision was made of: kept as numbers in one block, since there is one of these for every request, and put
  * into words only when somebody asks.
@@ -25,6 +28,8 @@ export interface Table {
   readonly by: string
   /** Why it was not chosen by its cost: `predictions for … are bad`; undefined where nothing was out of the ordinary. */
   readonly because: string | undefined
+  /** What spoke for the winner although another one costs a little less; undefined: none does. */
+  readonly tie: Tie | undefined
   readonly endpoints: readonly string[]
   /** `termCount` numbers for each endpoint, one after another. Empty for pickers that know no seconds. */
   readonly terms: readonly number[]

@@ -4,7 +4,19 @@ import { jittered, seededDice } from '../../src/core/dice.ts'
 import { durationMs, sizeBytes } from '../../src/core/duration.ts'
 import { Ewma } from '../../src/core/ewma.ts'
 import { blame, isDeath, type Outcome } from '../../src/core/outcome.ts'
+import { Ring } from '../../src/core/ring.ts'
 import { handClock } from '../help/clock.ts'
+
+describe('a ring', () => {
+  it('keeps the last ones, however many have come', () => {
+    const ring = new Ring<number>(3)
+    for (let each = 0; each < 2; each++) ring.add(each)
+    expect(ring.filter(() => true)).toEqual([0, 1])
+    for (let each = 2; each < 8; each++) ring.add(each)
+    expect(ring.filter(() => true).sort()).toEqual([5, 6, 7])
+    expect(ring.filter((each) => each === 6)).toEqual([6])
+  })
+})
 
 describe('an average that forgets', () => {
   it('begins with its first sample and moves by its share', () => {

@@ -73,8 +73,12 @@ describe('a request whose answer is late to begin', () => {
     const { pool } = fleet.app
     expect(pool.endpoint('a')).toMatchObject({ lastError: undefined, breakerState: 'admitting' })
     const said = await fetch(`${fleet.url}/api/distributed/decisions/late`)
-    const { decisions } = (await said.json()) as { decisions: { backend: string }[] }
-    expect(decisions.map(({ backend }) => backend)).toEqual(['a', 'b'])
+    const { decisions } = (await said.json()) as { decisions: object[] }
+    // The slower server was once said to have failed the request, of which nothing was true.
+    expect(decisions).toMatchObject([
+      { backend: 'a', beside: null, barred: [] },
+      { backend: 'b', beside: 'a', barred: [{ backend: 'a', reason: 'underWay' }] },
+    ])
   })
 
   it('is answered where it was first when that comes first, and the second is ended', async () => {

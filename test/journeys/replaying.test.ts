@@ -54,7 +54,7 @@ describe('a log of decisions', () => {
 
     const same = await runCommand(['route', 'replay', path, '--json'])
     expect(JSON.parse(same.stdout)).toEqual({
-      ...{ decisions: lines.length, newcomers, same: lines.length, different: 0 },
+      ...{ decisions: lines.length, newcomers, hedges: 0, same: lines.length, different: 0 },
       ...{ unreadable: 0, first: null },
     })
     expect(same.code).toBe(0)

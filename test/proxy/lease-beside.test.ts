@@ -2,6 +2,9 @@ import { describe, expect, it } from 'vitest'
 import type { Backend } from '../../src/core/backend.ts'
 import type { Endpoint } from '../../src/pool/endpoint.ts'
 import { Queue } from '../../src/proxy/queue.ts'
+import type { DecisionEntry } from '../../src/routing/decision-entry.ts'
+import { Dispatcher } from '../../src/routing/dispatcher.ts'
+import { decidedAgain } from '../../src/routing/replay.ts'
 import { handClock } from '../help/clock.ts'
 import { settingsFrom } from '../help/fleet.ts'
 import { backendOf, poolOf, ps } from '../pool/help.ts'
@@ -26,13 +29,16 @@ function besideOf({
     'routing: { picker: capability, preferences: { chat: [a, b] } }',
     '',
   )
-  const queue = new Queue(pool, settings, clock)
+  const log: DecisionEntry[] = []
+  const record = (entry: DecisionEntry) => void log.push(entry)
+  const dispatcher = new Dispatcher({ endpoints: () => pool.endpoints, record }, settings.routing)
+  const queue = new Queue(pool, settings, clock, { dispatcher })
   const { exchange } = exchangeOf('m', { textBytes })
   const lease = queue.leaseNow(exchange)!
   expect(lease.endpoint.name).toBe('a')
   const second = (mayTake: (endpoint: Endpoint) => boolean = () => true) =>
     queue.leaseBeside(exchange, at('a'), 2, mayTake)
-  return { clock, pool, at, queue, lease, second }
+  return { clock, pool, at, queue, lease, second, log, dispatcher, id: exchange.asked.id }
 }
 
 const name = (lease: ReturnType<Queue['leaseBeside']>) => lease?.endpoint.name
@@ -45,6 +51,25 @@ describe('a second seat for one that is under way', () => {
     expect(at('b').inFlight).toBe(1)
     lease?.settle({ kind: 'overtaken', text: '' })
     expect(at('b').inFlight).toBe(0)
+  })
+
+  // Nothing of second sendings stood in the log of decisions, and of the first server "it has failed this request" was
+  // said while it still worked for it.
+  it('is noted as it was decided, and told as what it is', () => {
+    const { second, log, dispatcher, id } = besideOf()
+    const before = log.length
+    expect(second(() => false)).toBeUndefined()
+    expect(log).toHaveLength(before)
+    expect(name(second())).toBe('b')
+    const [noted, ...more] = log.slice(before)
+    expect(more).toEqual([])
+    expect(noted?.waiting[0]?.need.beside).toBe('a')
+    expect(noted?.actions).toMatchObject([{ kind: 'start', endpoint: 'b' }])
+    expect(decidedAgain(noted!)).toEqual(noted?.actions)
+    expect(dispatcher.decisions.of(id)).toMatchObject([
+      { backend: 'a', beside: null },
+      { backend: 'b', beside: 'a', barred: [{ backend: 'a', reason: 'underWay' }] },
+    ])
   })
 
   it('is not where it is already, nor where the caller does not want it', () => {

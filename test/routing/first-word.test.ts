@@ -32,7 +32,7 @@ function tableOf(waitS: number, more: Partial<Table> = {}): Table {
   const terms = Array.from({ length: 2 * termCount }, (_, at) => (at === termCount ? waitS : 9))
   return {
     ...{ model: 'm', atMs: 0, by: 'expected-completion', because: undefined },
-    ...{ endpoints: ['b', 'a'], terms, winner: 'a', asTry: false, placesInAll: 2 },
+    ...{ endpoints: ['b', 'a'], terms, winner: 'a', tie: undefined, asTry: false, placesInAll: 2 },
     ...more,
   }
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { DecisionEntry } from '../../src/routing/decision-entry.ts'
 import { decidedAgain } from '../../src/routing/replay.ts'
 import { needOf } from './help.ts'
-import { type Machine, Scene } from './scene.ts'
+import { type Machine, Scene, size } from './scene.ts'
 
 const machineAny = fc.record({
   tokenS: fc.constantFrom(0.01, 0.02, 0.05, 0.3),
@@ -23,8 +23,8 @@ const readBack = (entry: DecisionEntry) => JSON.parse(JSON.stringify(entry)) as 
 const asText = (actions: DecisionEntry['actions']) => JSON.stringify(actions)
 
 describe('a log of decisions', () => {
-  it('gives the same decisions when it is read again, about the line and about newcomers', () => {
-    const made = { line: 0, newcomers: 0, actions: 0, nothing: 0 }
+  it('gives the same decisions when it is read again, about the line, newcomers and second sendings', () => {
+    const made = { line: 0, newcomers: 0, beside: 0, actions: 0, nothing: 0 }
     fc.assert(
       fc.property(
         fc.array(machineAny, { minLength: 1, maxLength: 5 }),
@@ -38,11 +38,15 @@ describe('a log of decisions', () => {
           for (const guests of rounds) {
             for (const guest of guests) if (scene.arrive(guest) === '') scene.come(guest)
             scene.walk()
+            const need = { ...needOf(), beside: 'm0' }
+            const { dispatcher, line, nowMs } = scene
+            dispatcher.decideBeside(need, size, line, nowMs, () => true)
             scene.nowMs += 7_000
           }
           for (const entry of log) {
             expect(asText(decidedAgain(entry))).toBe(asText(entry.actions))
-            made[entry.alone ? 'newcomers' : 'line']++
+            const isBeside = entry.waiting[0]?.need.beside !== undefined
+            made[isBeside ? 'beside' : entry.alone ? 'newcomers' : 'line']++
             made.actions += entry.actions.length
             if (entry.alone && entry.actions.length === 0) made.nothing++
           }

@@ -14,6 +14,10 @@ export interface Placement {
   readonly priority: Priority | undefined
   /** The model that is to answer; undefined: the one that was asked for. */
   readonly useModel: string | undefined
+  /** Each of these but `useModel` in words with its rule's number: `rule 2: only den`. */
+  readonly said: readonly string[]
+  /** The same of `useModel`. */
+  readonly saidOfModel: string | undefined
 }
 
 type Place = Pick<EndpointView, 'name' | 'labels'>

@@ -1,6 +1,6 @@
 import type { Capability } from '../../core/ask.ts'
 import { matchesModel } from '../../core/model-name.ts'
-import type { Rule, RuleWhen } from '../../core/settings.ts'
+import type { PlaceWords, Rule, RuleWhen } from '../../core/settings.ts'
 import { matchesAny } from '../../core/wildcard.ts'
 import type { Placement } from './placement.ts'
 
@@ -59,7 +59,16 @@ export class RuleBook {
     const all = `${only} ${never} ${prefer} ${priority} ${useModel}`
     const known = this.#placements.get(all)
     if (known) return known
+    const rule = (at: number) => this.#rules[at]
+    const said = [
+      wordsOf(only, rule(only)?.only, 'only'),
+      wordsOf(never, rule(never)?.never, 'never'),
+      wordsOf(prefer, preferred(rule(prefer)), 'prefer'),
+      wordsOf(priority, rule(priority)?.priority, 'priority'),
+    ]
     const made: Placement = Object.freeze({
+      said: said.filter((words) => words !== undefined),
+      saidOfModel: wordsOf(useModel, rule(useModel)?.useModel, 'use_model'),
       key: only < 0 && never < 0 && prefer < 0 ? '' : `${only} ${never} ${prefer}`,
       only: this.#rules[only]?.only,
       never: this.#rules[never]?.never,
@@ -74,6 +83,17 @@ export class RuleBook {
     this.#placements.set(all, made)
     return made
   }
+}
+
+/** With the number that the rule has in the file, from 1. */
+function wordsOf(at: number, what: PlaceWords | string | undefined, word: string) {
+  if (what === undefined) return undefined
+  return `rule ${at + 1}: ${word} ${typeof what === 'string' ? what : what.join(', ')}`
+}
+
+function preferred(rule: Rule | undefined): readonly string[] | undefined {
+  const { preferMs } = rule ?? {}
+  return preferMs && Object.entries(preferMs).map(([word, ms]) => `${word} by ${ms / 1_000} s`)
 }
 
 function fits(when: RuleWhen, request: RuledRequest): boolean {
