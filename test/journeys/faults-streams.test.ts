@@ -131,7 +131,8 @@ describe('a stream of tokens', () => {
     const clockSpeed = 600
     await using fleet = await warmFleet({
       simulators: [{ clockSpeed, decodeTokensPerSecond: 1 / 20, answerTokens: 90 }],
-      config: 'probes: { interval: 1h, timeout: 55m }',
+      // Five seconds to connect would be eight milliseconds of a busy machine here.
+      config: 'probes: { interval: 1h, timeout: 55m }\ntimeouts: { connect: 30m }',
       doors: { clock: scaledClock(clockSpeed) },
     })
     const clock = scaledClock(clockSpeed)
