@@ -294,11 +294,7 @@ export class Queue implements WaitingRoom, WaitingNow {
     const { need } = start.waiting
     const endpoint = this.#pool.endpoint(start.endpoint)
     // The first that is let in after a rest is the only one: its seat was planned for others as well.
-    // Where all rest it is known to: there nobody waits for the others.
-    const rests = start.barred.some(
-      ({ endpoint: name, bar }) => name === start.endpoint && bar === 'resting',
-    )
-    if (!rests && endpoint?.model(need.model)?.admitting === false) return undefined
+    if (endpoint?.model(need.model)?.admitting === false && !isKnownToRest(start)) return undefined
     const lease = endpoint?.take(need.model, { seat: need.seat, asTry: start.asTry })
     if (lease) this.#watch.follow(lease, exchange, start)
     return lease
@@ -480,4 +476,9 @@ function mayComeBack(bars: ReadonlyMap<string, Bar>): boolean {
   return [...bars.values()].some(
     (bar) => bar === 'away' || bar === 'resting' || bar === 'draining' || bar === 'loadsHang',
   )
+}
+
+/** It was chosen although it rests, since all do. */
+function isKnownToRest({ endpoint, barred }: Start): boolean {
+  return barred.some((each) => each.endpoint === endpoint && each.bar === 'resting')
 }
