@@ -293,10 +293,15 @@ export class Queue implements WaitingRoom, WaitingNow {
   #take(start: Start, exchange: Exchange): Lease | undefined {
     const { need } = start.waiting
     const endpoint = this.#pool.endpoint(start.endpoint)
+    const rests = () => endpoint?.model(need.model)?.admitting === false
+    const rested = rests()
     // The first that is let in after a rest is the only one: its seat was planned for others as well.
-    if (endpoint?.model(need.model)?.admitting === false && !isKnownToRest(start)) return undefined
+    if (rested && !isKnownToRest(start)) return undefined
     const lease = endpoint?.take(need.model, { seat: need.seat, asTry: start.asTry })
-    if (lease) this.#watch.follow(lease, exchange, start)
+    if (!lease) return undefined
+    this.#watch.follow(lease, exchange, start)
+    // This was that one. If all others rest as well, those who wait are asked for all the same.
+    if (!rested && rests()) this.#walkSoon()
     return lease
   }
 

@@ -421,6 +421,25 @@ describe('pool and queue, whatever happens in whatever order', () => {
     { name: 'all-minilm', digest: 'e' },
   ]
 
+  // Where all rest they are asked all the same, and the last one that did not may begin its probation by being taken. Who
+  // waited for its seat was not offered the others' then, for up to a second.
+  const [one, eu] = [{ slots: 1 }, { slots: 1, labels: ['eu'] }]
+  const asking = { act: 'ask', model: 'm', tenant: 'x', priority: 'interactive' } as const
+  const failed: Outcome = { kind: 'unreachable', text: '' }
+  const failing = { act: 'end', which: 0, how: failed } as const
+  const onlyAtA = { ...asking, labels: ['eu'], seat: true }
+  const anywhere = { ...asking, labels: [], seat: true }
+  const onProbation = [
+    // Twice at a, which rests; then somebody is let in there again, as the only one with that label.
+    ...[onlyAtA, failing, onlyAtA, failing, onlyAtA],
+    { act: 'pass', tens: 50 } as const,
+    // Twice at b, which rests as well, while the rest of a comes to its end.
+    ...[anywhere, { ...failing, which: 1 }, anywhere, { ...failing, which: 1 }],
+    { act: 'pass', tens: 51 } as const,
+    // One waits for the seat at a. One that takes no seat begins its probation.
+    ...[anywhere, { ...asking, labels: ['eu'], seat: false }],
+  ]
+
   it('serves everybody once, in order, and leaves no seat free that somebody waits for', async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -569,7 +588,10 @@ describe('pool and queue, whatever happens in whatever order', () => {
             expect([endpoint.inFlight, endpoint.leases.size]).toEqual([0, 0])
         },
       ),
-      { numRuns: 150 },
+      {
+        numRuns: 150,
+        examples: [[[backendOf('a', eu), backendOf('b', one)], false, 1, onProbation]],
+      },
     )
   })
 })
