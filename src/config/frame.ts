@@ -41,6 +41,9 @@ function hiddenRanges(text: string, line: string, lineStart: number): Range[] {
     const start = /^\s*(- +)?([\w-]+:)?\s*/.exec(line)?.[0].length ?? 0
     hidden.push({ start, end: line.length })
   }
+  // What is commented out is in no tree, and may be a login as well.
+  const comment = /(?:^|\s)#/.exec(line)
+  if (comment) hidden.push({ start: comment.index + comment[0].length, end: line.length })
   const userinfo = /\/\/.*@/.exec(line)
   if (userinfo)
     hidden.push({ start: userinfo.index + 2, end: userinfo.index + userinfo[0].length - 1 })

@@ -85,6 +85,13 @@ describe('a secret', () => {
     expect(printed).toContain('x-key: "***"'.replaceAll('"', printed.includes("'***'") ? "'" : '"'))
   })
 
+  // A sign that fell in before a URL made a comment of it, which is in no tree of the file. Its line was shown as it was,
+  // with the password, since a quotation mark had hidden that it is a login.
+  it('is not printed where its URL has become a comment', () => {
+    const text = `backends:\n  - url: #http:/"/me:${secret}@a:1\n`
+    expect(reportOf(problemsFrom(text), text)).not.toContain(secret)
+  })
+
   it('is not printed, however the file around it is broken', () => {
     const file = `listen: 127.0.0.1:1\nadmin_token: ${secret}\nbackends:\n  - url: http://me:${secret}@a:1\n    headers:\n      Authorization: Bearer ${secret}\n      X-Key: "${secret}"\nqueue: {max: 5}\n`
     const breakage = fc.tuple(
