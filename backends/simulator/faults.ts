@@ -16,6 +16,8 @@ export type FaultKind =
   /** The request is read to its end; then the connection closes without an answer. */
   | 'close-after-read'
   | 'reset-after-chunks'
+  /** The last line is said, and the connection is reset before the end of the transfer. */
+  | 'reset-at-end'
   /** A clean end of the body, without the last line. */
   | 'end-after-chunks'
   /**
@@ -65,6 +67,7 @@ const known: Readonly<Record<FaultKind, true>> = {
   reset: true,
   'close-after-read': true,
   'reset-after-chunks': true,
+  'reset-at-end': true,
   'end-after-chunks': true,
   'error-after-chunks': true,
   'stall-after-chunks': true,

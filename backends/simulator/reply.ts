@@ -161,7 +161,8 @@ export class Reply {
       this.entry.status = 200
       this.res.writeHead(200, { 'Content-Type': this.#streamType, ...this.#streamHeaders })
     }
-    this.res.end()
+    if (this.fault('reset-at-end')) this.#tearDown('fault: reset at the end', true)
+    else this.res.end()
   }
 
   /** The faults that come before the first byte; true when one of them has taken the request. */

@@ -7,7 +7,7 @@ import { FrameCutter } from '../dialects/frames.ts'
 import { type AnswerResult, Delivery, type DeliveryStyle } from './answering/delivery.ts'
 import { type EndCode, earlyEndOf } from './answering/early-end.ts'
 import { errorLineBytesMax, errorLineIn, tellsOfCrash } from './answering/error-line.ts'
-import { isCutShort } from './answering/framing.ts'
+import { isCutShort, mustBeRead } from './answering/framing.ts'
 import { type BackendHead, Heads, type KeptRefusal } from './answering/heads.ts'
 import type { Receiver } from './attempt.ts'
 import type { ClientSide } from './client-side.ts'
@@ -130,6 +130,15 @@ export class Answer implements Receiver {
   /** True for a stream that another backend could go on with. */
   get keeps(): boolean {
     return this.#kept?.isWhole === true
+  }
+
+  /** The client has all of a stream, down to its last line. */
+  get isWhole(): boolean {
+    const { ask } = this.#exchange.asked
+    const cutter = this.#cutter
+    if (!cutter || this.#head.framing === 'json' || !mustBeRead(ask)) return false
+    if (cutter.passingThrough || this.#heldError !== undefined) return false
+    return endOf(this.#style.family, ask.op, cutter.lastFrames) === 'done'
   }
 
   /** The frames that the client has; undefined where nobody can go on with them. */

@@ -39,6 +39,8 @@ export interface Receiver {
   readonly started: boolean
   /** Enough has been heard: what would still come is nobody's. */
   readonly over: boolean
+  /** The client has the last line; only the end of the transfer is missing. */
+  readonly isWhole: boolean
   /** The rhythm of a stream that another backend could go on with; undefined for everything else. */
   readonly gaps: Gaps | undefined
   /** A connection stands, and the request is on its way. */
@@ -130,7 +132,7 @@ class Attempt implements WireListener, AttemptUnderWay {
   }
 
   end(outcome: Outcome): void {
-    this.#finish(outcome)
+    this.#breakOff(outcome)
   }
 
   start(sent: Sent): void {
@@ -230,7 +232,13 @@ class Attempt implements WireListener, AttemptUnderWay {
   failed(error: Error): void {
     if (this.#over) return
     if (error.cause instanceof SpoolTrouble) return this.#fail(error.cause)
-    this.#finish(judgeError(error, this.#answer.started))
+    this.#breakOff(judgeError(error, this.#answer.started))
+  }
+
+  /** Whatever happens behind the last line, there is nothing left to go on with. */
+  #breakOff(outcome: Outcome): void {
+    if (!this.#over && !this.#refusal && this.#answer.isWhole) this.ended()
+    else this.#finish(outcome)
   }
 
   /** Configurable limits only: none of ours ends a long load or a silent prefill by itself. */
@@ -243,7 +251,7 @@ class Attempt implements WireListener, AttemptUnderWay {
     this.#limit = this.#doors.clock.after(limitMs, () => {
       if (limit === 'reader') return this.#finish({ kind: 'clientLeft' })
       const name = limit === 'firstByte' ? 'timeouts.first_byte' : 'timeouts.idle'
-      this.#finish({
+      this.#breakOff({
         kind: 'timedOut',
         limit,
         text: `the backend sent nothing for ${limitMs / 1_000} s (${name})`,

@@ -70,6 +70,10 @@ export class Side implements Receiver, Told {
     return this.#hasWon && this.#race.answer.over
   }
 
+  get isWhole(): boolean {
+    return this.#hasWon && this.#race.answer.isWhole
+  }
+
   get gaps(): Gaps | undefined {
     return this.#hasWon ? this.#race.answer.gaps : undefined
   }

@@ -44,6 +44,11 @@ export class LegAnswer implements Receiver {
     return this.#diverged || this.#leg.over
   }
 
+  /** It ends with its last line. */
+  get isWhole(): boolean {
+    return this.over
+  }
+
   get result(): LegResult {
     return this.#result
   }

@@ -259,3 +259,21 @@ describe('the official clients notice nothing', () => {
     isUsedUp()
   })
 })
+
+// A connection that was lost behind the last line, before the transfer's end, counted as an answer broken off. Another
+// backend was asked to go on with what was whole, and the client of /v1/responses had its end twice.
+describe('an answer that is whole when its connection is lost', () => {
+  it.each(Object.keys(routes) as RoutePath[])('is not gone on with on %s', async (path) => {
+    const route = routes[path]
+    const [a, b] = fleet.simulators
+    const body = route.body(model, 'tell me')
+    const whole = await tell(b!.url, route, body)
+    a!.faults.replace([{ kind: 'reset-at-end', path }])
+    for (const simulator of [a!, b!]) simulator.clearTrace()
+    const told = await tell(fleet.url, route, body)
+    expect(told).toMatchObject({ text: whole.text, ends: 1, errors: [] })
+    expect(told.frames).toHaveLength(whole.frames.length)
+    expect(a!.trace().map(({ cancelReason }) => cancelReason)).toContain('fault: reset at the end')
+    expect(b!.trace().filter(({ route: asked }) => asked === path)).toEqual([])
+  })
+})

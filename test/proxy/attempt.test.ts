@@ -179,6 +179,32 @@ describe('an attempt', () => {
     expect(await soFar(running)).toBe('running')
   })
 
+  // A server that died behind its last line, before the transfer had its end, was taken to have broken off. Another one
+  // was asked to go on with an answer that was whole, and the client had two last lines.
+  it('is answered when the last line has come, whatever becomes of the transfer behind it', async () => {
+    const lost = new SocketTrouble('lost', { sent: true, reusedSocket: false }, new Error())
+    for (const ends of [
+      (hears: WireListener) => hears.failed(lost),
+      (_hears: WireListener, end: (outcome: Outcome) => void) =>
+        end({ kind: 'unreachable', text: 'it is drained' }),
+    ]) {
+      const { start, hears, client, exchange } = attemptOf()
+      const running = start()
+      hears().head(200, ndjson)
+      hears().data(piece)
+      hears().data(last)
+      ends(hears(), (outcome) => exchange.attempt!.end(outcome))
+      expect(await running).toEqual({ kind: 'answered', status: 200 })
+      expect(client.text()).toBe(`${piece}${last}`)
+    }
+    const { start, hears } = attemptOf()
+    const running = start()
+    hears().head(200, ndjson)
+    hears().data(piece)
+    hears().failed(lost)
+    expect(await running).toMatchObject({ kind: 'brokeOff' })
+  })
+
   // A server that froze in the middle of a refusal kept its client and a seat for ever: it had begun to speak, so it was
   // not given up, and had not begun an answer, so nobody went on with that.
   it('takes a refusal for said whose end does not come from a server that is given up', async () => {
