@@ -380,7 +380,8 @@ export class Queue implements WaitingRoom, WaitingNow {
     if (alone.deadlineMs === undefined || !alone.need.seat) return
     const nowMs = this.#clock.now()
     const ahead = this.#line.aheadOf(tenant, priority)
-    const leftS = (alone.deadlineMs - nowMs - this.#expectedMs(ahead)) / 1_000
+    const waitMs = ahead === 0 ? 0 : this.#expectedMs(ahead + 1)
+    const leftS = (alone.deadlineMs - nowMs - waitMs) / 1_000
     if (this.#dispatcher.chanceWithin(alone, leftS, nowMs) >= chanceLeast) return
     throw new Failure('deadline_hopeless', 'it can hardly be answered before its deadline', {
       retryAfterS: this.retryAfterS(),
