@@ -46,6 +46,24 @@ function queueOf(
   }
 }
 
+/** A queue before one seat, whose speeds five answers of `answerMs` have taught. */
+async function taughtQueue(answerMs: number) {
+  const clock = handClock()
+  const pool = poolOf([backendOf('a', { slots: 1 })], { clock })
+  pool.endpoints[0]!.learnInMemory(ps(['m']))
+  const { ask, story } = queueOf(pool, clock)
+  for (let each = 0; each < 5; each++) {
+    const lease = await ask('teacher', 'm').lease
+    clock.pass(answerMs)
+    const [totalNs, promptNs] = [answerMs * 1e6, 1e8]
+    const outputNs = totalNs - promptNs
+    const counts = { promptTokens: 100, outputTokens: 200, loadNs: 0 }
+    lease.settle(answered, { figures: { ...counts, totalNs, promptNs, outputNs } })
+  }
+  story.length = 0
+  return { clock, ask, story }
+}
+
 const twoModels = { models: ['m', 'n'] }
 
 describe('the queue', () => {
@@ -174,45 +192,25 @@ describe('the queue', () => {
   })
 
   it('refuses at once what can hardly be answered before its deadline, once speeds are known', async () => {
-    const clock = handClock()
-    const pool = poolOf([backendOf('a', { slots: 1 })], { clock })
-    pool.endpoints[0]!.learnInMemory(ps(['m']))
-    const { ask, story } = queueOf(pool, clock)
-    for (let each = 0; each < 5; each++) {
-      const lease = await ask('teacher', 'm').lease
-      clock.pass(4_000)
-      const [promptNs, outputNs] = [1e8, 39e8]
-      const counts = { promptTokens: 100, outputTokens: 200, totalNs: 4e9, loadNs: 0 }
-      lease.settle(answered, { figures: { ...counts, promptNs, outputNs } })
-    }
+    const { clock, ask, story } = await taughtQueue(4_000)
     ask('held', 'm')
     ask('any time', 'm')
     ask('soon', 'm', { deadlineMs: clock.now() + 300 })
     ask('later', 'm', { deadlineMs: clock.now() + 60_000 })
     await settled()
-    expect(story.slice(5)).toEqual(['held@a', 'soon: deadline_hopeless'])
+    expect(story).toEqual(['held@a', 'soon: deadline_hopeless'])
   })
 
   // The whole line was taken to stand before it. A tenant that would have been served next was refused because of sixty
   // requests of somebody else, behind which the line would never have put it.
   it('counts only who would really go before it against a deadline', async () => {
-    const clock = handClock()
-    const pool = poolOf([backendOf('a', { slots: 1 })], { clock })
-    pool.endpoints[0]!.learnInMemory(ps(['m']))
-    const { ask, story } = queueOf(pool, clock)
-    for (let each = 0; each < 5; each++) {
-      const lease = await ask('teacher', 'm').lease
-      clock.pass(1_000)
-      const [promptNs, outputNs] = [1e8, 9e8]
-      const counts = { promptTokens: 100, outputTokens: 200, totalNs: 1e9, loadNs: 0 }
-      lease.settle(answered, { figures: { ...counts, promptNs, outputNs } })
-    }
+    const { clock, ask, story } = await taughtQueue(1_000)
     ask('held', 'm', { tenant: 'greedy' })
     for (let each = 0; each < 60; each++) ask(`greedy ${each}`, 'm', { tenant: 'greedy' })
     ask('other', 'm', { tenant: 'other', deadlineMs: clock.now() + 5_000 })
     ask('one more', 'm', { tenant: 'greedy', deadlineMs: clock.now() + 5_000 })
     await settled()
-    expect(story.slice(5)).toEqual(['held@a', 'one more: deadline_hopeless'])
+    expect(story).toEqual(['held@a', 'one more: deadline_hopeless'])
   })
 
   it('shows who waits, in order and for how long', async () => {
