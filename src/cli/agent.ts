@@ -6,11 +6,11 @@ import { maskUrl } from '../config/mask.ts'
 import { ConfigError } from '../config/problem.ts'
 import type { Settings } from '../core/settings.ts'
 import { isLoopbackHost } from './banner.ts'
-import { compileSooner } from './compile-sooner.ts'
 import { exit } from './exit-codes.ts'
 import { reloadOnChange } from './reload-on-change.ts'
 import { sayStartError, stopSignal } from './serve.ts'
 import { data, say } from './talk.ts'
+import { tuneEngine } from './tune-engine.ts'
 
 export interface AgentFlags {
   readonly ollama: string
@@ -81,7 +81,7 @@ export async function agent(
   sayHello(running, flags, settings, joining)
   using _watching = reloadOnChange(running.app, file)
   data(`ready ${running.app.url}`)
-  compileSooner()
+  tuneEngine()
   running.join()
 
   const stop = await stopped

@@ -5,11 +5,11 @@ import { realClock } from '../core/clock.ts'
 import type { ListenAddress, Settings } from '../core/settings.ts'
 import { type AdminToken, keptAdminToken } from './admin-token.ts'
 import { banner, type FleetKind, isLoopbackHost } from './banner.ts'
-import { compileSooner } from './compile-sooner.ts'
 import type { DemoFleet } from './demo-fleet.ts'
 import { exit } from './exit-codes.ts'
 import { reloadOnChange } from './reload-on-change.ts'
 import { data, say } from './talk.ts'
+import { tuneEngine } from './tune-engine.ts'
 import { socketFd, underSupervisor } from './under-supervisor.ts'
 
 /** How long an idle connection is kept for a client that is about to use it: at a stop, and where another serves. */
@@ -87,7 +87,7 @@ export async function serve(options: ServeOptions, env: NodeJS.ProcessEnv): Prom
     process.on('SIGUSR2', () => say('chasqui: SIGUSR2 replaces a server that is --supervised'))
   if (supervisor) supervisor.ready(app)
   else data(`ready ${app.url}`)
-  compileSooner()
+  tuneEngine()
 
   const stop = await Promise.race([stopped, ...(supervisor ? [supervisor.left] : [])])
   say(`chasqui: ${stop}, stopping`)
