@@ -9,9 +9,13 @@ import type { Peer } from '../peers/peer.ts'
 export interface PacedSample {
   readonly paced: StintReport
   readonly cpuPerMillion: number
+  /** The same of the first chunks of the process. */
+  readonly coldPerMillion: number
   readonly othersPercent: number
-  /** First tokens of many short streams … */
+  /** First tokens of many short streams, … */
   readonly firstUs: Summary
+  /** … of the first such streams of the process, … */
+  readonly coldFirstUs: Summary
   /** … and of as few as a fleet of some graphics cards begins. */
   readonly calmFirstUs: Summary
 }
@@ -40,14 +44,19 @@ const calmFirsts: Stint = { ...firsts, repeats: 10, spreadMs: 200 }
 export async function samplePaced(peer: Peer): Promise<PacedSample> {
   await using scene = await setScene(peer)
   await using driver = await startDriver(scene.port)
+  const metered = async () => {
+    const stop = meter(scene.pid, scene.onProxyCpu)
+    const paced = await driver.run(load)
+    const { cpuSeconds, othersPercent } = stop()
+    return { paced, othersPercent, cpuPerMillion: (cpuSeconds / paced.chunks) * 1_000_000 }
+  }
+  const { cpuPerMillion: coldPerMillion } = await metered()
   await warmStreams(driver, load.streams)
-  const stop = meter(scene.pid, scene.onProxyCpu)
-  const paced = await driver.run(load)
-  const { cpuSeconds, othersPercent } = stop()
-  const cpuPerMillion = (cpuSeconds / paced.chunks) * 1_000_000
+  const warm = await metered()
+  const { firstUs: coldFirstUs } = await driver.run(firsts)
   const { firstUs } = await driver.run(firsts)
   const { firstUs: calmFirstUs } = await driver.run(calmFirsts)
-  return { paced, cpuPerMillion, othersPercent, firstUs, calmFirstUs }
+  return { ...warm, coldPerMillion, firstUs, coldFirstUs, calmFirstUs }
 }
 
 export function chunkCostOfNginx(rows: readonly Row<PacedSample>[], name: string): number {
@@ -66,6 +75,7 @@ export function pacedTable(rows: readonly Row<PacedSample>[]): string {
       'rounds',
       'CPU-s / 1M chunks',
       'x nginx',
+      'cold',
       'chunk p50 µs',
       'p99 µs',
       'first p50 µs',
@@ -80,6 +90,7 @@ export function pacedTable(rows: readonly Row<PacedSample>[]): string {
         figure(samples.length),
         figure(of(rows, name, cpu), 1),
         figure(chunkCostOfNginx(rows, name), 2),
+        figure(of(rows, name, cold), 1),
         figure(of(rows, name, (each) => each.paced.chunkUs.p50)),
         figure(of(rows, name, (each) => each.paced.chunkUs.p99)),
         figure(of(rows, name, (each) => each.paced.firstUs.p50)),
@@ -93,8 +104,9 @@ export function pacedTable(rows: readonly Row<PacedSample>[]): string {
 
 export function firstTokenTable(rows: readonly Row<PacedSample>[]): string {
   const rates = [
-    [2_500, (each: PacedSample) => each.firstUs],
-    [250, (each: PacedSample) => each.calmFirstUs],
+    ['2500', (each: PacedSample) => each.firstUs],
+    ['2500 cold', (each: PacedSample) => each.coldFirstUs],
+    ['250', (each: PacedSample) => each.calmFirstUs],
   ] as const
   return table(
     [
@@ -109,7 +121,7 @@ export function firstTokenTable(rows: readonly Row<PacedSample>[]): string {
         const added = (peer: string) => of(rows, peer, p50) - of(rows, 'direct', p50)
         return [
           name,
-          figure(perSecond),
+          perSecond,
           figure(of(rows, name, p50)),
           figure(of(rows, name, p99)),
           figure(added(name)),
@@ -123,6 +135,7 @@ export function firstTokenTable(rows: readonly Row<PacedSample>[]): string {
 }
 
 const cpu = (sample: PacedSample) => sample.cpuPerMillion
+const cold = (sample: PacedSample) => sample.coldPerMillion
 const firstP50 = (sample: PacedSample) => sample.firstUs.p50
 
 function of(
