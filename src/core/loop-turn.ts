@@ -1,8 +1,6 @@
-/** What can keep back what is written to it: a socket. */
+/** Somebody who has kept back what is to be written. */
 export interface Holding {
-  readonly writableCorked: number
-  cork(): void
-  uncork(): void
+  letOut(): void
 }
 
 /** Somebody with something to do when the turn is over. */
@@ -21,13 +19,15 @@ const atOnceMax = 2
  * One turn of the event loop: all that has come on any connection is worked off, one after another. In a busy one what is
  * written waits for its end, and then leaves together: each write wakes whoever reads at the other end, and one who is
  * woken for every single piece goes back to sleep in between, to be woken again. What waits does so no longer than the
- * turn lasts, and its sockets count it as unsent.
+ * turn lasts. In a quiet one it waits until what came in one read has been worked off: the last words of an answer and its
+ * end are two writes otherwise.
  */
 export class LoopTurn {
   #writes = 0
-  #held: Holding[] = []
+  #writing: Holding[] = []
   #waiting: AtTurnEnd[] = []
   #isEndDue = false
+  #inRead = false
   readonly #whenOver: (act: () => void) => void
 
   /** `whenOver`: calls back when everything that came in this turn has been heard, as `setImmediate` does. */
@@ -35,13 +35,28 @@ export class LoopTurn {
     this.#whenOver = whenOver
   }
 
-  /** To be called before something is written: it may have to wait for the end of the turn. */
-  writes(to: Holding): void {
+  /** What has come in one read is worked off from here to `readEnds`. */
+  readBegins(): void {
+    this.#inRead = true
+  }
+
+  readEnds(): void {
+    this.#inRead = false
+    if (this.#writing.length === 0) return
+    if (this.#writes > atOnceMax) this.#dueEnd()
+    else this.#letOut()
+  }
+
+  /** To be asked before each write, which is counted. True: it should wait until it is told. */
+  mustWait(): boolean {
     this.#writes++
-    if (this.#writes <= atOnceMax || to.writableCorked > 0) return
-    to.cork()
-    this.#held.push(to)
-    this.#dueEnd()
+    return this.#inRead || this.#writes > atOnceMax
+  }
+
+  /** It kept something back, and is told when to let it out. */
+  toWrite(who: Holding): void {
+    this.#writing.push(who)
+    if (!this.#inRead) this.#dueEnd()
   }
 
   atEnd(who: AtTurnEnd): void {
@@ -56,14 +71,18 @@ export class LoopTurn {
   }
 
   readonly #end = (): void => {
-    const held = this.#held
     const waiting = this.#waiting
     this.#isEndDue = false
     this.#writes = 0
-    this.#held = []
     this.#waiting = []
-    for (const each of held) each.uncork()
+    this.#letOut()
     for (const each of waiting) each.turnEnded()
+  }
+
+  #letOut(): void {
+    const writing = this.#writing
+    this.#writing = []
+    for (const each of writing) each.letOut()
   }
 }
 

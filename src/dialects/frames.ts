@@ -14,7 +14,9 @@ export class FrameCutter {
   readonly #cutAt: (chunk: Buffer, before: string) => number
   readonly #frameBytesMax: number
   readonly #held = new HeldBytes()
+  /** Ring-shaped once it is full: `#oldest` is the one that goes next. */
   #releases: Buffer[] = []
+  #oldest = 0
   #atBorder = true
   #overflowed = false
 
@@ -60,14 +62,22 @@ export class FrameCutter {
 
   /** What was given on last, a few frames at least, for `endOf` and `figuresOf`. */
   get lastFrames(): Buffer {
-    if (this.#releases.length > 1) this.#releases = [Buffer.concat(this.#releases)]
+    const releases = this.#releases
+    if (releases.length > 1) {
+      const inOrder = [...releases.slice(this.#oldest), ...releases.slice(0, this.#oldest)]
+      this.#releases = [Buffer.concat(inOrder)]
+      this.#oldest = 0
+    }
     return this.#releases[0] ?? Buffer.alloc(0)
   }
 
   #release(bytes: Buffer | undefined): Buffer | undefined {
     if (bytes === undefined) return undefined
-    if (this.#releases.length >= releasesKept) this.#releases.shift()
-    this.#releases.push(bytes)
+    if (this.#releases.length < releasesKept) this.#releases.push(bytes)
+    else {
+      this.#releases[this.#oldest] = bytes
+      this.#oldest = (this.#oldest + 1) % releasesKept
+    }
     return bytes
   }
 }

@@ -1,76 +1,70 @@
 import { describe, expect, it } from 'vitest'
-import { type Holding, LoopTurn } from '../../src/core/loop-turn.ts'
-
-/** A loop whose turn ends when it is told to, and what happened in it. */
-function loop() {
-  const said: string[] = []
-  let end: (() => void) | undefined
-  const turn = new LoopTurn((act) => {
-    end = act
-  })
-  const socket = (name: string): Holding => ({
-    writableCorked: 0,
-    cork() {
-      Object.assign(this, { writableCorked: this.writableCorked + 1 })
-      said.push(`${name} held`)
-    },
-    uncork() {
-      Object.assign(this, { writableCorked: this.writableCorked - 1 })
-      said.push(`${name} out`)
-    },
-  })
-  const over = () => {
-    const act = end
-    end = undefined
-    act?.()
-  }
-  return { turn, said, socket, over, isEndDue: () => end !== undefined }
-}
+import { handTurn } from '../help/hand-turn.ts'
 
 describe('a turn of the loop', () => {
   it('lets who writes alone write at once', () => {
-    const { turn, said, socket, isEndDue } = loop()
-    turn.writes(socket('a'))
-    turn.writes(socket('b'))
+    const { turn, isEndDue } = handTurn()
+    expect([turn.mustWait(), turn.mustWait()]).toEqual([false, false])
+    expect(isEndDue()).toBe(false)
+    expect(turn.mustWait()).toBe(true)
+  })
+
+  it('lets out at its end what was kept back, in order', () => {
+    const { turn, over } = handTurn()
+    const said: string[] = []
+    for (const name of ['c', 'd']) turn.toWrite({ letOut: () => said.push(name) })
     expect(said).toEqual([])
+    over()
+    over()
+    expect(said).toEqual(['c', 'd'])
+  })
+
+  it('counts anew behind its end', () => {
+    const { turn, over } = handTurn()
+    for (let each = 0; each < 3; each++) turn.mustWait()
+    turn.toWrite({ letOut: () => {} })
+    over()
+    expect([turn.mustWait(), turn.mustWait(), turn.mustWait()]).toEqual([false, false, true])
+  })
+
+  it('lets out what a read has brought behind it, and in a busy turn at its end', () => {
+    const { turn, over, isEndDue } = handTurn()
+    const said: string[] = []
+    const write = (name: string) => {
+      expect(turn.mustWait()).toBe(true)
+      turn.toWrite({ letOut: () => said.push(name) })
+    }
+    turn.readBegins()
+    write('a')
+    expect(said).toEqual([])
+    turn.readEnds()
+    expect(said).toEqual(['a'])
+    expect(isEndDue()).toBe(false)
+    turn.readBegins()
+    write('b')
+    write('c')
+    turn.readEnds()
+    expect(said).toEqual(['a'])
+    over()
+    expect(said).toEqual(['a', 'b', 'c'])
+    turn.readBegins()
+    turn.readEnds()
     expect(isEndDue()).toBe(false)
   })
 
-  it('keeps back what is written in a busy one, and lets it out in order at its end', () => {
-    const { turn, said, socket, over } = loop()
-    for (const name of ['a', 'b', 'c', 'd']) turn.writes(socket(name))
-    expect(said).toEqual(['c held', 'd held'])
-    over()
-    expect(said).toEqual(['c held', 'd held', 'c out', 'd out'])
-  })
-
-  it('holds a socket once, however often it is written to', () => {
-    const { turn, said, socket, over } = loop()
-    const [other, busy] = [socket('a'), socket('b')]
-    for (const each of [other, other, busy, busy, busy]) turn.writes(each)
-    over()
-    expect(said).toEqual(['b held', 'b out'])
-  })
-
-  it('begins anew behind its end', () => {
-    const { turn, said, socket, over } = loop()
-    for (const name of ['a', 'b', 'c']) turn.writes(socket(name))
-    over()
-    turn.writes(socket('d'))
-    expect(said).toEqual(['c held', 'c out'])
-  })
-
   it('tells whoever waits for its end behind the writing, and once', () => {
-    const { turn, said, socket, over } = loop()
+    const { turn, over } = handTurn()
+    const said: string[] = []
     turn.atEnd({ turnEnded: () => said.push('told') })
-    for (const name of ['a', 'b', 'c']) turn.writes(socket(name))
+    turn.toWrite({ letOut: () => said.push('written') })
     over()
     over()
-    expect(said).toEqual(['c held', 'c out', 'told'])
+    expect(said).toEqual(['written', 'told'])
   })
 
   it('leaves what is asked for at its end to the next one', () => {
-    const { turn, said, over } = loop()
+    const { turn, over } = handTurn()
+    const said: string[] = []
     turn.atEnd({ turnEnded: () => turn.atEnd({ turnEnded: () => said.push('next') }) })
     over()
     expect(said).toEqual([])

@@ -153,6 +153,22 @@ describe('the end of an answer', () => {
     expect(endOf('openai', 'chat', cutter.lastFrames)).toBe('done')
     expect(figuresOf(cutter.lastFrames)).toMatchObject({ promptTokens: 3, outputTokens: 4 })
   })
+
+  it('stands behind as many frames as there may be', () => {
+    const frames = Array.from({ length: 8 }, (_, index) => `{"n":${index}}\n`)
+    for (let count = 1; count <= frames.length; count++) {
+      const given = frames.slice(0, count)
+      const { cutter } = through(
+        'ndjson',
+        given.map((frame) => Buffer.from(frame)),
+      )
+      const last = given.slice(-3).join('')
+      expect(`${cutter.lastFrames}`).toBe(last)
+      // Looked at in the middle, it goes on.
+      cutter.feed(Buffer.from('{}\n'))
+      expect(`${cutter.lastFrames}`).toBe(`${last}{}\n`)
+    }
+  })
 })
 
 describe('figures', () => {

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../../core/clock.ts'
 import type { LoopTurn } from '../../core/loop-turn.ts'
+import { Outlet } from '../../core/outlet.ts'
 import type { Rostered } from '../../core/roster.ts'
 import { Pieces } from '../../proxy/pieces.ts'
 import { closeGently, lingerMs } from '../linger.ts'
@@ -27,7 +28,7 @@ const aheadBytesMax = 65_536
 /** One client's connection as long as it asks plainly, one request at a time. */
 export class Connection implements TurnDoors, Rostered {
   readonly socket: Socket
-  readonly loopTurn: LoopTurn
+  readonly outlet: Outlet
   readonly date: () => string
   /** Among those of the door. */
   place = -1
@@ -45,7 +46,7 @@ export class Connection implements TurnDoors, Rostered {
 
   constructor(socket: Socket, doors: ConnectionDoors) {
     this.socket = socket
-    this.loopTurn = doors.loopTurn
+    this.outlet = new Outlet(socket, doors.loopTurn)
     this.date = doors.date
     this.#doors = doors
     this.#idleSinceMs = doors.clock.now()
@@ -59,8 +60,7 @@ export class Connection implements TurnDoors, Rostered {
 
   /** Idle since then; undefined: it is being served, or has not sent all of its last answer. */
   get idleSinceMs(): number | undefined {
-    if (this.#turn || this.#closing || this.#ahead || this.socket.writableLength > 0)
-      return undefined
+    if (this.#turn || this.#closing || this.#ahead || !this.outlet.isEmpty) return undefined
     return this.#idleSinceMs
   }
 
@@ -120,6 +120,7 @@ export class Connection implements TurnDoors, Rostered {
 
   #handOver(bytes: Buffer): void {
     const { socket } = this
+    this.outlet.letOut()
     socket
       .off('data', this.#read)
       .off('drain', this.#drained)
@@ -176,6 +177,7 @@ export class Connection implements TurnDoors, Rostered {
   /** Closes when all that was written has gone out, and reads away what still comes. */
   #finish(): void {
     this.#turn = undefined
+    this.outlet.letOut()
     this.socket.resume()
     closeGently(this.socket)
   }

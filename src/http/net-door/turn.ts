@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import type { LoopTurn } from '../../core/loop-turn.ts'
+import type { Outlet } from '../../core/outlet.ts'
 import { type ArrivingBody, ClientGone } from '../../proxy/body.ts'
 import type { ClientSide } from '../../proxy/client-side.ts'
 import type { Arrived } from '../arrived.ts'
@@ -9,7 +9,7 @@ import type { RequestHead } from './request-head.ts'
 /** What a turn needs of the connection that it is on. */
 export interface TurnDoors {
   readonly socket: Socket
-  readonly loopTurn: LoopTurn
+  readonly outlet: Outlet
   /** Undefined: this answer is the connection's last. */
   keepAliveS(): number | undefined
   readonly date: () => string
@@ -223,6 +223,7 @@ export class Turn implements Arrived, ArrivingBody, ClientSide {
 
   cut(): void {
     this.#over = true
+    this.#doors.outlet.letOut()
     this.#socket.destroy()
   }
 
@@ -240,11 +241,13 @@ export class Turn implements Arrived, ArrivingBody, ClientSide {
       }
       if (isEnd) after += lastChunk
     }
+    const { outlet } = this.#doors
+    if (length === 0)
+      return before + after === '' || outlet.write(Buffer.from(before + after, 'latin1'))
+    if (before === '' && after === '') return outlet.write(bytes!)
+    if (length <= oneWriteBytesMax) return outlet.write(joined(before, bytes!, after))
+    outlet.letOut()
     const socket = this.#socket
-    this.#doors.loopTurn.writes(socket)
-    if (length === 0) return before + after === '' || socket.write(before + after, 'latin1')
-    if (before === '' && after === '') return socket.write(bytes!)
-    if (length <= oneWriteBytesMax) return socket.write(joined(before, bytes!, after))
     socket.cork()
     if (before !== '') socket.write(before, 'latin1')
     const goesOn = socket.write(bytes!)

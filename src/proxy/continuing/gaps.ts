@@ -11,7 +11,8 @@ export class Gaps {
   readonly #counts = new Uint16Array(bucketCount)
   #count = 0
   #tokens = 0
-  #lastMs: number | undefined
+  /** −1 before the first: a field that is always a number has its value in place. */
+  #lastMs = -1
 
   /** Frames that were heard: about as many tokens. */
   get tokens(): number {
@@ -20,7 +21,7 @@ export class Gaps {
 
   /** Milliseconds since the last piece, on the clock's `now`; 0 before the first. */
   silentMs(nowMs: number): number {
-    return this.#lastMs === undefined ? 0 : nowMs - this.#lastMs
+    return this.#lastMs < 0 ? 0 : nowMs - this.#lastMs
   }
 
   /** Bytes have come; `frames` of them were whole. */
@@ -28,7 +29,7 @@ export class Gaps {
     const before = this.#lastMs
     this.#lastMs = nowMs
     this.#tokens += frames
-    if (before === undefined) return
+    if (before < 0) return
     const us = Math.max(1, Math.min((nowMs - before) * 1_000, 4_294_967_295)) >>> 0
     const doubling = 31 - Math.clz32(us)
     const quarter = doubling >= 2 ? (us >>> (doubling - 2)) & 3 : 0

@@ -1,6 +1,7 @@
 import { connect, type LookupFunction, type Socket } from 'node:net'
 import type { Clock } from '../../core/clock.ts'
 import type { AtTurnEnd, LoopTurn } from '../../core/loop-turn.ts'
+import { Outlet } from '../../core/outlet.ts'
 import { raceMsMax, SocketTrouble, type WireCall, type WireListener } from '../wire.ts'
 import { ChunkedBody } from './chunked-body.ts'
 import { NotHttp, type ResponseHead, readResponseHead } from './response-head.ts'
@@ -25,6 +26,7 @@ export interface ConnectionDoors {
 export class Connection implements AtTurnEnd {
   readonly #doors: ConnectionDoors
   readonly #socket: Socket
+  readonly #outlet: Outlet
   #call: Call | undefined
   #connected = false
   #used = false
@@ -47,11 +49,14 @@ export class Connection implements AtTurnEnd {
         // One buffer for all: what is kept is copied out, so nothing is allocated for what is not.
         buffer: readInto,
         callback: (length) => {
+          doors.turn.readBegins()
           this.#read(Buffer.from(readInto.subarray(0, length)))
+          doors.turn.readEnds()
           return true
         },
       },
     })
+    this.#outlet = new Outlet(this.#socket, doors.turn)
     this.#limit = doors.clock.after(doors.connectMs, () => {
       this.#lost(
         Object.assign(new Error('no connection in time'), { code: 'UND_ERR_CONNECT_TIMEOUT' }),
@@ -85,11 +90,11 @@ export class Connection implements AtTurnEnd {
     this.#call = call
     this.#used = true
     if (this.#connected) call.connected()
-    const socket = this.#socket
-    this.#doors.turn.writes(socket)
-    if (body === undefined || body.length === 0) socket.write(head, 'latin1')
-    else if (body.length <= oneWriteBytesMax) socket.write(joined(head, body))
+    if (body === undefined || body.length === 0) this.#outlet.write(Buffer.from(head, 'latin1'))
+    else if (body.length <= oneWriteBytesMax) this.#outlet.write(joined(head, body))
     else {
+      const socket = this.#socket
+      this.#outlet.letOut()
       socket.cork()
       socket.write(head, 'latin1')
       socket.write(body)
@@ -144,7 +149,7 @@ export class Connection implements AtTurnEnd {
     if (!call.done || this.#call !== call) return
     this.#call = undefined
     // A server that answered before it had read the request may never read on.
-    const unread = this.#socket.writableLength > 0
+    const unread = !this.#outlet.isEmpty
     const isSpent = rest > 0 || unread || !call.keepAlive
     if (isSpent) this.destroy()
     // First of all the client gets it.

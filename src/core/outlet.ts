@@ -1,0 +1,61 @@
+import type { Holding, LoopTurn } from './loop-turn.ts'
+
+/** What an outlet writes to: a socket. */
+export interface Sink {
+  readonly destroyed: boolean
+  /** Bytes that have not left the process. */
+  readonly writableLength: number
+  write(bytes: Uint8Array): boolean
+}
+
+/** More than this is written at once: a copy would cost more than another write. */
+const heldBytesMax = 16_384
+
+/**
+ * The way out of one socket. A small piece waits where the turn of the loop says so, and what is written behind it leaves
+ * with it in one piece. A socket can be held back by itself (`cork`), but keeps an object for each piece and two
+ * lists for each turn: a twentieth of what a chunk of a stream costs.
+ */
+export class Outlet implements Holding {
+  readonly #sink: Sink
+  readonly #turn: LoopTurn
+  #held: Uint8Array | undefined
+
+  constructor(sink: Sink, turn: LoopTurn) {
+    this.#sink = sink
+    this.#turn = turn
+  }
+
+  /** Nothing waits here or in the socket. */
+  get isEmpty(): boolean {
+    return this.#held === undefined && this.#sink.writableLength === 0
+  }
+
+  /**
+   * False: the other side reads slowly, and the socket says `drain` when it goes on. The bytes are this outlet's from now
+   * on.
+   */
+  write(bytes: Uint8Array): boolean {
+    const held = this.#held
+    if (held !== undefined && held.length + bytes.length <= heldBytesMax) {
+      this.#held = Buffer.concat([held, bytes])
+      return true
+    }
+    const mayWait = bytes.length <= heldBytesMax && this.isEmpty
+    if (this.#turn.mustWait() && mayWait) {
+      this.#held = bytes
+      this.#turn.toWrite(this)
+      return true
+    }
+    this.letOut()
+    return this.#sink.write(bytes)
+  }
+
+  /** To be called before anybody else writes to the socket, ends it or takes it over. */
+  letOut(): void {
+    const held = this.#held
+    if (held === undefined) return
+    this.#held = undefined
+    if (!this.#sink.destroyed) this.#sink.write(held)
+  }
+}
