@@ -20,6 +20,9 @@ export class Outlet implements Holding {
   readonly #sink: Sink
   readonly #turn: LoopTurn
   #held: Uint8Array | undefined
+  /** What came behind it. */
+  #more: Uint8Array[] | undefined
+  #heldBytes = 0
 
   constructor(sink: Sink, turn: LoopTurn) {
     this.#sink = sink
@@ -36,14 +39,16 @@ export class Outlet implements Holding {
    * on.
    */
   write(bytes: Uint8Array): boolean {
-    const held = this.#held
-    if (held !== undefined && held.length + bytes.length <= heldBytesMax) {
-      this.#held = Buffer.concat([held, bytes])
+    if (this.#held !== undefined && this.#heldBytes + bytes.length <= heldBytesMax) {
+      this.#more ??= []
+      this.#more.push(bytes)
+      this.#heldBytes += bytes.length
       return true
     }
     const mayWait = bytes.length <= heldBytesMax && this.isEmpty
     if (this.#turn.mustWait() && mayWait) {
       this.#held = bytes
+      this.#heldBytes = bytes.length
       this.#turn.toWrite(this)
       return true
     }
@@ -55,7 +60,10 @@ export class Outlet implements Holding {
   letOut(): void {
     const held = this.#held
     if (held === undefined) return
+    const more = this.#more
     this.#held = undefined
-    if (!this.#sink.destroyed) this.#sink.write(held)
+    this.#more = undefined
+    if (this.#sink.destroyed) return
+    this.#sink.write(more === undefined ? held : Buffer.concat([held, ...more], this.#heldBytes))
   }
 }

@@ -50,8 +50,11 @@ export class Connection implements AtTurnEnd {
         buffer: readInto,
         callback: (length) => {
           doors.turn.readBegins()
-          this.#read(Buffer.from(readInto.subarray(0, length)))
-          doors.turn.readEnds()
+          try {
+            this.#read(Buffer.from(readInto.subarray(0, length)))
+          } finally {
+            doors.turn.readEnds()
+          }
           return true
         },
       },
