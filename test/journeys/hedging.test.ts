@@ -236,6 +236,8 @@ describe('a request whose answer is late to begin', () => {
     const whole = await tell(fleet.simulators[2]!.url, route, body)
     const short = route.body(name, 'hello', { options: { num_predict: 4 } })
     for (let each = 0; each < 49; each++) await tell(fleet.url, route, short)
+    // What measures how the model goes on would meet the fault below, and hold a seat for as long as that lasts.
+    await until(() => fleet.app.conformance.rows.size > 0, 15_000)
     await untilSeatsAreFree(fleet)
     const { path } = route
     fleet.simulators[0]!.faults.replace([{ kind: 'hang', ms: slowMs, path }])
