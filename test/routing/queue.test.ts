@@ -213,6 +213,17 @@ describe('the queue', () => {
     expect(story).toEqual(['held@a', 'one more: deadline_hopeless'])
   })
 
+  // One place too few was counted: of one held and three before it, a fifth was let in that had three seconds and a half.
+  it('counts its own place as well', async () => {
+    const { clock, ask, story } = await taughtQueue(1_000)
+    ask('held', 'm')
+    for (let each = 0; each < 3; each++) ask('waiter', 'm')
+    ask('too late', 'm', { deadlineMs: clock.now() + 3_500 })
+    ask('in time', 'm', { deadlineMs: clock.now() + 6_000 })
+    await settled()
+    expect(story).toEqual(['held@a', 'too late: deadline_hopeless'])
+  })
+
   it('shows who waits, in order and for how long', async () => {
     const clock = handClock()
     const pool = poolOf([backendOf('a', { slots: 1 })], { clock })
