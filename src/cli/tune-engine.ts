@@ -4,11 +4,11 @@
  * and of a lone request's way through us a fifth is that its code was never compiled. Lower still, and compiling takes
  * most of the first seconds of a single core.
  */
-const tiers = {
-  'invocation-count-for-maglev': 100,
-  'invocation-count-for-turbofan': 800,
-  'minimum-invocations-after-ic-update': 100,
-}
+const tiers = [
+  '--invocation-count-for-maglev=100',
+  '--invocation-count-for-turbofan=800',
+  '--minimum-invocations-after-ic-update=100',
+]
 
 /**
  * V8 puts among the old objects what used to live long where it was made (allocation site pretenuring). A request lives
@@ -17,10 +17,7 @@ const tiers = {
  */
 const noPretenuring = '--no-allocation-site-pretenuring'
 
-export const engineOptions: readonly string[] = Object.freeze([
-  ...Object.entries(tiers).map(([tier, count]) => `--${tier}=${count}`),
-  noPretenuring,
-])
+export const engineOptions: readonly string[] = Object.freeze([...tiers, noPretenuring])
 
 /** The V8 whose words these are; another one may have others, and says so on stderr when it does not know them. */
 const v8Of = '13.6.'
