@@ -12,14 +12,16 @@ function outletOf({ busy = true, writableLength = 0, takes = true } = {}) {
   const sink = {
     destroyed: false,
     writableLength,
-    write: (bytes: Uint8Array) => {
-      written.push(Buffer.from(bytes).toString())
+    write: (bytes: Uint8Array | string) => {
+      written.push(Buffer.from(bytes as Uint8Array).toString())
       return takes
     },
+    cork: () => void written.push('('),
+    uncork: () => void written.push(')'),
   }
   if (busy) for (let each = 0; each < 2; each++) turn.mustWait()
   const outlet = new Outlet(sink, turn)
-  const write = (text: string) => outlet.write(Buffer.from(text))
+  const write = (text: string) => outlet.write('', Buffer.from(text))
   return { outlet, sink, written, write, over, isEndDue }
 }
 
@@ -55,6 +57,17 @@ describe('an outlet', () => {
     write('a')
     write(large)
     expect(written).toEqual(['a', large])
+  })
+
+  it('writes bytes and what frames them as one piece, large ones as they are', () => {
+    const { outlet, written, over } = outletOf()
+    outlet.write('1\r\n', Buffer.from('a'), '\r\n')
+    outlet.write('0\r\n\r\n', undefined)
+    outlet.write('', undefined)
+    over()
+    expect(written.splice(0)).toEqual(['1\r\na\r\n0\r\n\r\n'])
+    outlet.write('4001\r\n', Buffer.from(large), '\r\n')
+    expect(written).toEqual(['(', '4001\r\n', large, '\r\n', ')'])
   })
 
   it('lets out sooner when it is asked, and then nothing at the end', () => {

@@ -26,8 +26,6 @@ interface Taker {
   reject(error: unknown): void
 }
 
-/** Up to this a copy costs less than a second piece to write. */
-const oneWriteBytesMax = 16_384
 const lastChunk = '0\r\n\r\n'
 
 /** One request and its answer on a connection of the net door: both ends of an exchange with a client. */
@@ -241,26 +239,6 @@ export class Turn implements Arrived, ArrivingBody, ClientSide {
       }
       if (isEnd) after += lastChunk
     }
-    const { outlet } = this.#doors
-    if (length === 0)
-      return before + after === '' || outlet.write(Buffer.from(before + after, 'latin1'))
-    if (before === '' && after === '') return outlet.write(bytes!)
-    if (length <= oneWriteBytesMax) return outlet.write(joined(before, bytes!, after))
-    outlet.letOut()
-    const socket = this.#socket
-    socket.cork()
-    if (before !== '') socket.write(before, 'latin1')
-    const goesOn = socket.write(bytes!)
-    const more = after === '' ? goesOn : socket.write(after, 'latin1')
-    socket.uncork()
-    return more
+    return this.#doors.outlet.write(before, length === 0 ? undefined : bytes, after)
   }
-}
-
-function joined(before: string, bytes: Uint8Array, after: string): Buffer {
-  const all = Buffer.allocUnsafe(before.length + bytes.length + after.length)
-  all.write(before, 0, 'latin1')
-  all.set(bytes, before.length)
-  if (after !== '') all.write(after, before.length + bytes.length, 'latin1')
-  return all
 }

@@ -93,16 +93,7 @@ export class Connection implements AtTurnEnd {
     this.#call = call
     this.#used = true
     if (this.#connected) call.connected()
-    if (body === undefined || body.length === 0) this.#outlet.write(Buffer.from(head, 'latin1'))
-    else if (body.length <= oneWriteBytesMax) this.#outlet.write(joined(head, body))
-    else {
-      const socket = this.#socket
-      this.#outlet.letOut()
-      socket.cork()
-      socket.write(head, 'latin1')
-      socket.write(body)
-      socket.uncork()
-    }
+    this.#outlet.write(head, body)
     return call
   }
 
@@ -318,16 +309,6 @@ class Call implements WireCall {
 
 /** Longer than all streams of a dead host take to be elsewhere. */
 const closeDeadMs = 200
-
-/** Up to this a copy costs less than a second piece to write. */
-const oneWriteBytesMax = 16_384
-
-function joined(head: string, body: Uint8Array): Buffer {
-  const bytes = Buffer.allocUnsafe(head.length + body.length)
-  bytes.write(head, 0, 'latin1')
-  bytes.set(body, head.length)
-  return bytes
-}
 
 /** One for all: a dying host closes a hundred connections at once, and a stack for each would be a tenth of the pause. */
 const otherSideClosed: Error = Object.freeze(
