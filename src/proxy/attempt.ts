@@ -237,7 +237,7 @@ class Attempt implements WireListener, AttemptUnderWay {
 
   /** Whatever happens behind the last line, there is nothing left to go on with. */
   #breakOff(outcome: Outcome): void {
-    if (!this.#over && !this.#refusal && this.#answer.isWhole) this.ended()
+    if (!this.#refusal && this.#answer.isWhole) this.ended()
     else this.#finish(outcome)
   }
 
