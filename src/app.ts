@@ -27,6 +27,7 @@ import { lateWire } from './proxy/late-wire.ts'
 import { Loads } from './proxy/loads.ts'
 import { Manager } from './proxy/manage/manager.ts'
 import { netWire } from './proxy/net-wire/net-wire.ts'
+import type { GiveWay } from './proxy/people-first.ts'
 import { Placing } from './proxy/placing.ts'
 import { Queue } from './proxy/queue.ts'
 import { mustBeServed } from './proxy/refusals.ts'
@@ -205,7 +206,8 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
   const trustTurned = (model: string, why: string | undefined) =>
     observer.noticed(why ?? 'predictions are good again', { model })
   const refused = new Refused()
-  const line = new Queue(pool, settings, clock, { dispatcher, trustTurned })
+  const giveWay: GiveWay = (exchange, to, why) => server.giveWay(exchange, to, why)
+  const line = new Queue(pool, settings, clock, { dispatcher, trustTurned, giveWay })
   const queue = doors.room?.({ pool, settings, clock }) ?? line
   const why =
     queue === line ? new Why({ dispatcher, pool, line, placing, refused, clock }) : undefined
@@ -217,10 +219,11 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
   const loads = new Loads(send, clock, observer, keeper)
   const bodies = new BodyBudget(settings.limits, settings.dataDir)
   const shared = { pool, queue, loads, wire, clock, observer, settings, hop, refresh }
+  const givesWay = () => queue === line && settings.queue.givesWay
   const conformance = new Conformance({
     clock,
-    isIdle: (seen) => isIdleIn({ pool, isLoaded }, seen),
-    askAt: (seen) => askAtIn({ pool, clock, ask, isLoaded }, seen),
+    isIdle: (seen) => isIdleIn({ pool, isLoaded, givesWay }, seen),
+    askAt: (seen) => askAtIn({ pool, clock, ask }, seen),
     ended: ({ backend, model }, _result, error) => {
       if (error) observer.noticed('how a model goes on could not be measured', { backend, model })
     },

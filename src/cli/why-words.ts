@@ -34,15 +34,21 @@ const hindranceWords: Readonly<Record<Hindrance, string>> = {
 
 /** One decision for people: what was decided, then what each backend would have cost, in seconds. */
 export function decisionLines(decision: ExplainedDecision): string[] {
-  const { model, backend, beside, at, waited_ms, took_s, expected } = decision
+  const { model, backend, beside, at, waited_ms, took_s, expected, gave_way } = decision
   const waited = waited_ms > 0 ? `, after waiting ${seconds(waited_ms / 1_000)}` : ''
   const foreseen = expected.seconds === null ? '' : `, expected ${seconds(expected.seconds)}`
   const besides = beside === null ? '' : `as well, since ${beside} was late, `
   const took = took_s === null ? 'it still runs' : `it took ${seconds(took_s)}`
+  const gave = gave_way
+    ? [
+        `  it gave its seat to ${gave_way.to}, which waited ${seconds(gave_way.saved_s)} less for ${seconds(gave_way.reread_s)} of reading again, and went on later`,
+      ]
+    : []
   return [
     `${model} went to ${backend} ${besides}at ${at}${waited}: ${reasonOf(decision)}`,
     ...meantLines(decision),
     `  ${expected.prompt_tokens} tokens to read and ${expected.answer_tokens} to write, as expected; ${took}${foreseen}`,
+    ...gave,
     ...tableLines(decision),
   ]
 }

@@ -45,6 +45,7 @@ export function printable(settings: Settings, secret: (words: string) => string)
       max_per_tenant: queue.waitingPerTenantMax,
       timeout: time(queue.waitMsMax),
       priority_across_tenants: queue.priorityAcrossTenants,
+      give_way: queue.givesWay,
     },
     limits: {
       body_max: bytes(limits.bodyBytesMax),

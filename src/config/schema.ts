@@ -125,6 +125,11 @@ export const configSchema = z.strictObject({
       .describe(
         "A priority header counts against everybody, not only among a tenant's own requests.",
       ),
+    give_way: yesNo()
+      .prefault(true)
+      .describe(
+        'A batch answer under way gives its slot to an interactive request that would wait long, once, and goes on later.',
+      ),
   }),
   limits: section('What the proxy takes from clients.', {
     body_max: size().prefault('256MiB').describe('The largest body of a request.'),

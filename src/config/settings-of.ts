@@ -54,6 +54,7 @@ export function settingsOf(
       waitingPerTenantMax: queue.max_per_tenant,
       waitMsMax: queue.timeout,
       priorityAcrossTenants: queue.priority_across_tenants,
+      givesWay: queue.give_way,
     },
     limits: {
       bodyBytesMax: limits.body_max,

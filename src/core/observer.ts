@@ -147,6 +147,8 @@ export interface Observer {
   /** An answer that had broken off was gone on with elsewhere, or could not be. */
   continued(fact: Continued): void
   hedged(fact: Hedged): void
+  /** A batch answer that came from there gave its seat to a person, and goes on later. */
+  gaveWay(backend: string): void
   /** Decisions that are not in their log. */
   decisionsDropped(count: number): void
   splitStarted(fact: SplitStarted): void
@@ -173,6 +175,7 @@ export function deafObserver(heard: Partial<Observer> = {}): Observer {
     residencyMoved: nothing,
     continued: nothing,
     hedged: nothing,
+    gaveWay: nothing,
     decisionsDropped: nothing,
     splitStarted: nothing,
     partTurned: nothing,

@@ -28,6 +28,14 @@ export type Outcome =
     }
   /** Cut by us in the middle of its answer, since its backend is drained and another one goes on with it. */
   | { readonly kind: 'moved'; readonly text: string }
+  /** Cut by us in the middle of its answer: it is batch work, and its seat goes to this request of a person's. */
+  | {
+      readonly kind: 'gaveWay'
+      readonly to: string
+      /** Seconds that the other one waits less for that, and those that it takes to read this one's text again. */
+      readonly savedS: number
+      readonly rereadS: number
+    }
   /** Ended by us before it said a word: the same request was sent elsewhere as well, and the first byte came there. */
   | { readonly kind: 'overtaken'; readonly text: string }
   /** The client hung up; nobody else's fault. */
@@ -54,6 +62,7 @@ export function blame(outcome: Outcome): 'backend' | 'client' | 'nobody' {
   switch (outcome.kind) {
     case 'answered':
     case 'moved':
+    case 'gaveWay':
     case 'overtaken':
       return 'nobody'
     case 'clientLeft':

@@ -161,6 +161,8 @@ export interface QueueSettings {
   readonly waitMsMax: number
   /** True: a priority header counts against everybody; false: it only orders a tenant's own requests. */
   readonly priorityAcrossTenants: boolean
+  /** Batch work that streams gives its seat to people who wait, and goes on later. */
+  readonly givesWay: boolean
 }
 
 export interface LimitSettings {

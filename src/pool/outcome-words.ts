@@ -17,6 +17,8 @@ export function sayOutcome(outcome: Outcome): string {
       return `broke off ${outcome.afterFirstByte ? 'in the middle of' : 'before'} its answer`
     case 'moved':
       return 'moved elsewhere'
+    case 'gaveWay':
+      return 'gave its seat to a person'
     case 'overtaken':
       return 'overtaken by another backend'
     case 'clientLeft':

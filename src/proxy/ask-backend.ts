@@ -147,6 +147,7 @@ function sayWhy(outcome: Outcome): string {
       return `it answered ${outcome.status}`
     case 'answered':
     case 'clientLeft':
+    case 'gaveWay':
       return 'no answer'
     default:
       return outcome.text

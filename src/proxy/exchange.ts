@@ -89,6 +89,8 @@ export class Exchange implements Rostered, Progress {
   modelRule: string | undefined
   /** Takes the answer over from a backend that broke off, or that is drained. */
   goingOn: GoingOn | undefined
+  /** It gave its seat to a person in the middle of its answer. */
+  gaveWay = false
   /** It has been made ready for its backend's death, as far as that can be done. */
   isExpected = false
   #tried: Set<string> | undefined

@@ -17,6 +17,7 @@ export function failureOf(last: Outcome): Failure {
       return failureOfRefusal(last)
     case 'answered':
     case 'moved':
+    case 'gaveWay':
     case 'overtaken':
     case 'clientLeft':
       return new Failure('internal', 'the exchange ended without an answer')

@@ -83,7 +83,7 @@ export class GoingOn {
   #waysTried = 0
   /** Taken while the answer still came from elsewhere. */
   #held: Lease | undefined
-  /** It has not been tried to move it, nor has it broken off. */
+  /** It has not been tried to move or interrupt it, nor has it broken off. */
   #isMovable = true
   /** Why it ends here, for the client's one line of error. */
   #why = 'nobody else can go on with it'
@@ -156,6 +156,19 @@ export class GoingOn {
     } finally {
       if (!isTaken) this.giveBack()
     }
+  }
+
+  /**
+   * For an answer that still comes from there: true where it can be cut and go on later, at the same backend or another
+   * one that is known to go on with such an answer. Asked once; an answer is interrupted or moved no second time.
+   */
+  giveWay(endpoint: Endpoint): boolean {
+    if (!this.#isMovable) return false
+    this.#isMovable = false
+    if (!this.#mayMoveTo(endpoint)) return false
+    for (const other of this.#doors.pool.endpoints)
+      if (!this.#isMeasured(other)) this.#exchange.hasTried(other)
+    return true
   }
 
   #mayMoveTo(endpoint: Endpoint): boolean {

@@ -3,13 +3,14 @@ import type { Continued } from '../core/observer.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Endpoint } from '../pool/endpoint.ts'
 import type { Lease } from '../pool/lease.ts'
+import type { WhyGiven } from '../routing/give-way.ts'
 import type { Answer } from './answer.ts'
 import type { Exchange } from './exchange.ts'
 import type { GoingOn, GoOnDoors } from './go-on.ts'
 import { sightingOf } from './sighting.ts'
 
 export interface OnwardDoors extends Omit<GoOnDoors, 'continued'> {
-  readonly observer: { continued(fact: Continued): void }
+  readonly observer: { continued(fact: Continued): void; gaveWay(backend: string): void }
   /** Waits for the model where it must be loaded first; the outcome where that was the end of it. */
   readonly load: (exchange: Exchange, lease: Lease, answer: Answer) => Promise<Outcome | undefined>
 }
@@ -21,10 +22,12 @@ export interface OnwardDoors extends Omit<GoOnDoors, 'continued'> {
 export class Onward {
   readonly #doors: GoOnDoors
   readonly #load: OnwardDoors['load']
+  readonly #observer: OnwardDoors['observer']
   readonly #code = new Late(() => import('./go-on.ts'))
 
   constructor({ load, observer, ...doors }: OnwardDoors) {
     this.#load = load
+    this.#observer = observer
     this.#doors = { ...doors, continued: (fact) => observer.continued(fact) }
   }
 
@@ -61,7 +64,8 @@ export class Onward {
   async goOn(exchange: Exchange, answer: Answer): Promise<boolean | undefined> {
     const last = exchange.attempts.at(-1)
     if (!last) return undefined
-    exchange.hasTried({ name: last.backend })
+    // Who gave its seat away comes back to it best of all: its prompt may still be in a cache there.
+    if (last.outcome.kind !== 'gaveWay') exchange.hasTried({ name: last.backend })
     exchange.goingOn ??= await this.#goingOnFor(exchange, answer)
     const going = exchange.goingOn
     if (!going) return undefined
@@ -85,9 +89,32 @@ export class Onward {
     attempt.end({ kind: 'moved', text: 'its backend is drained' })
   }
 
+  /**
+   * Gives its seat to a request of a person's, if it can go on later with what its client has; true: it is cut,
+   * and waits for a seat.
+   */
+  giveWay(exchange: Exchange, to: string, why: WhyGiven): boolean {
+    const { attempt, answer } = exchange
+    const code = this.#code.now
+    if (!attempt?.gaps?.tokens || !answer?.keeps || !code) return false
+    exchange.goingOn ??= this.#made(code, exchange, answer)
+    if (!exchange.goingOn?.giveWay(attempt.endpoint)) return false
+    exchange.gaveWay = true
+    attempt.end({ kind: 'gaveWay', to, ...why })
+    this.#observer.gaveWay(attempt.endpoint.name)
+    return true
+  }
+
   /** Undefined: nobody can. */
   async #goingOnFor(exchange: Exchange, answer: Answer): Promise<GoingOn | undefined> {
-    const { continuingFor, GoingOn } = this.#code.now ?? (await this.#code.get())
+    return this.#made(this.#code.now ?? (await this.#code.get()), exchange, answer)
+  }
+
+  #made(
+    { continuingFor, GoingOn }: typeof import('./go-on.ts'),
+    exchange: Exchange,
+    answer: Answer,
+  ): GoingOn | undefined {
     const continuing = continuingFor(exchange)
     if (!continuing) return undefined
     const load = (lease: Lease) => this.#load(exchange, lease, answer)

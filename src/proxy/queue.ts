@@ -14,6 +14,7 @@ import { type Need, needKey } from '../routing/need.ts'
 import type { Action, Waiting } from '../routing/plan.ts'
 import type { Work } from '../routing/work.ts'
 import type { Asked, Exchange } from './exchange.ts'
+import { type GiveWay, PeopleFirst } from './people-first.ts'
 import { SeatWatch } from './seat-watch.ts'
 import type { FoundWaiter, ShownWaiter, WaitingNow } from './waiting-now.ts'
 import type { WaitingRoom } from './waiting-room.ts'
@@ -54,6 +55,8 @@ export interface QueueDoors {
   readonly dispatcher?: Dispatcher
   /** Predictions for a model are used again, or not any more. */
   readonly trustTurned?: (model: string, why: string | undefined) => void
+  /** How batch work gives its seat to people; none does without. */
+  readonly giveWay?: GiveWay
 }
 
 /**
@@ -68,6 +71,7 @@ export class Queue implements WaitingRoom, WaitingNow {
   readonly #line: Line<InLine>
   readonly #dispatcher: Dispatcher
   readonly #watch: SeatWatch
+  readonly #peopleFirst: PeopleFirst<InLine>
   readonly #serviceMs = new Ewma(0.1)
   /** The digests that serve those who wait, by model. */
   readonly #digests = new Map<string, string | undefined>()
@@ -89,6 +93,8 @@ export class Queue implements WaitingRoom, WaitingNow {
     this.#line = new Line(settings.queue.priorityAcrossTenants, { shares })
     const trustTurned = doors.trustTurned ?? (() => {})
     this.#watch = new SeatWatch(this.#dispatcher, clock, trustTurned)
+    const giveWay = doors.giveWay ?? (() => false)
+    this.#peopleFirst = new PeopleFirst(this.#line, this.#dispatcher, clock, giveWay)
     pool.onChange(() => this.#walkSoon())
   }
 
@@ -307,17 +313,16 @@ export class Queue implements WaitingRoom, WaitingNow {
 
   #wait(exchange: Exchange, alone: Waiting): Promise<Lease> | Lease {
     if (exchange.endedBy) throw new NotWanted()
-    if (this.#line.size >= this.#settings.waitingMax) {
-      const lease = this.#leftOver(alone, exchange)
+    // Who gave its seat away is not turned away: its client has half an answer, and it was us who cut it.
+    const hasBegun = exchange.gaveWay
+    if (!hasBegun) {
+      const lease = this.#letIn(exchange, alone)
       if (lease) return lease
-      this.#makeRoom(exchange)
     }
-    this.#refuseGreed(exchange.asked.tenant)
-    this.#refuseHopeless(alone, exchange.asked)
     return new Promise<Lease>((resolve, reject) => {
       const startedMs = alone.sinceMs
       const done = () => {
-        limit[Symbol.dispose]()
+        limit?.[Symbol.dispose]()
         ended[Symbol.dispose]()
         exchange.waitMs += this.#clock.now() - startedMs
       }
@@ -328,6 +333,7 @@ export class Queue implements WaitingRoom, WaitingNow {
         priority: exchange.asked.priority,
         model: alone.need.model,
         serviceS: alone.work.serviceS,
+        hasBegun,
         key: needKey(alone.need),
         serve: (lease) => {
           done()
@@ -339,20 +345,37 @@ export class Queue implements WaitingRoom, WaitingNow {
           reject(why)
         },
       }
-      const limit = this.#clock.after(this.#settings.waitMsMax, () => {
-        const seconds = Math.round(this.#settings.waitMsMax / 1_000)
-        waiting.giveUp(
-          new Failure('queue_timeout', `no seat came free within ${seconds} s (queue.timeout)`, {
-            retryAfterS: this.retryAfterS(),
-          }),
-        )
-      })
+      const { waitMsMax } = this.#settings
+      const limit = hasBegun
+        ? undefined
+        : this.#clock.after(waitMsMax, () => waiting.giveUp(this.#tooLong(waitMsMax)))
       if (!this.#digests.has(waiting.model)) this.#digests.set(waiting.model, waiting.need.digest)
       this.#line.join(waiting)
       this.#tickWhileSomebodyWaits()
       const ended = exchange.onEnd(() => waiting.giveUp(new NotWanted()))
       // Where others wait for this model on purpose, something less good may be free for the newcomer.
-      if (!this.#walkDue && this.#line.countOf(waiting.model) > 1) this.#walk()
+      if (this.#walkDue) return
+      if (this.#line.countOf(waiting.model) > 1) this.#walk()
+      else this.#letPeopleThrough()
+    })
+  }
+
+  /** Throws where there is no place in line for it; a seat where one is left over. */
+  #letIn(exchange: Exchange, alone: Waiting): Lease | undefined {
+    if (this.#line.size >= this.#settings.waitingMax) {
+      const lease = this.#leftOver(alone, exchange)
+      if (lease) return lease
+      this.#makeRoom(exchange)
+    }
+    this.#refuseGreed(exchange.asked.tenant)
+    this.#refuseHopeless(alone, exchange.asked)
+    return undefined
+  }
+
+  #tooLong(waitMsMax: number): Failure {
+    const seconds = Math.round(waitMsMax / 1_000)
+    return new Failure('queue_timeout', `no seat came free within ${seconds} s (queue.timeout)`, {
+      retryAfterS: this.retryAfterS(),
     })
   }
 
@@ -426,6 +449,11 @@ export class Queue implements WaitingRoom, WaitingNow {
     if (this.#line.size === 0) return
     this.#renew()
     while (this.#line.size > 0 && this.#step()) {}
+    this.#letPeopleThrough()
+  }
+
+  #letPeopleThrough(): void {
+    if (this.#settings.givesWay) this.#peopleFirst.look()
   }
 
   /** True: somebody was given a seat. */

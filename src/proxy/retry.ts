@@ -6,6 +6,7 @@ export function isWorthRetrying(outcome: Outcome): boolean {
   switch (outcome.kind) {
     case 'answered':
     case 'moved':
+    case 'gaveWay':
     case 'overtaken':
     case 'clientLeft':
       return false

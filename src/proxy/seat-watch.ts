@@ -85,6 +85,7 @@ class Followed implements LeaseWatcher {
     const { dispatcher, clock, trustTurned } = this.#doors
     const nowMs = clock.now()
     this.#decision.tookMs = nowMs - this.#startedMs
+    if (outcome.kind === 'gaveWay') this.#decision.gaveWay = outcome
     if (!this.#run) return
     const whole = outcome.kind === 'answered' && figures !== undefined
     if (!dispatcher.ended(this.#run, nowMs, { figures, whole })) return

@@ -8,6 +8,7 @@ import type { Endpoint } from '../pool/endpoint.ts'
 import type { Lease } from '../pool/lease.ts'
 import { sayOutcome } from '../pool/outcome-words.ts'
 import type { Pool } from '../pool/pool.ts'
+import type { WhyGiven } from '../routing/give-way.ts'
 import { Answer, type AnswerStyle } from './answer.ts'
 import { failureOfEnd } from './answering/early-end.ts'
 import { runAttempt } from './attempt.ts'
@@ -104,6 +105,14 @@ export class Server {
   /** Loads what is only needed when a backend breaks off: then the client waits for it. */
   prepare(): void {
     this.#onward.prepare()
+  }
+
+  /**
+   * Has a batch answer that streams give its seat to the request of that name and go on later; false: it can not, and
+   * nothing has happened.
+   */
+  giveWay(exchange: Exchange, to: string, why: WhyGiven): boolean {
+    return this.#onward.giveWay(exchange, to, why)
   }
 
   /** Which model answers it, and where it may go; once, before anything is made of it. */

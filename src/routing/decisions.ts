@@ -1,11 +1,17 @@
 import { Ring } from '../core/ring.ts'
 import type { Barred } from './able.ts'
 import { type Explained, explain } from './explain.ts'
+import type { WhyGiven } from './give-way.ts'
 import { type Meant, meantIn, type OperatorWords } from './rules/meant.ts'
 import type { Table } from './table.ts'
 
 /** Decisions that are kept: at 64 places each has 5 KB, so 5 MB at most. */
 const decisionsMax = 1_000
+
+/** To which request, and why. */
+export interface GaveWay extends WhyGiven {
+  readonly to: string
+}
 
 /** One decision, from the choice to the end of what it began. */
 export interface Decision extends OperatorWords {
@@ -22,6 +28,8 @@ export interface Decision extends OperatorWords {
   /** Seconds on the seat, as expected; undefined where nothing was. */
   readonly expectedS: number | undefined
   tookMs: number | undefined
+  /** It was cut for a person's request, which has its seat now; undefined: it kept it. */
+  gaveWay: GaveWay | undefined
 }
 
 export interface ExplainedDecision extends Explained, Meant {
@@ -36,6 +44,12 @@ export interface ExplainedDecision extends Explained, Meant {
   }
   /** On the seat; null: it still runs. */
   readonly took_s: number | null
+  /** Which request has its seat, until it goes on later, and the seconds that spoke for that; null: it kept it. */
+  readonly gave_way: {
+    readonly to: string
+    readonly saved_s: number
+    readonly reread_s: number
+  } | null
 }
 
 /** The last decisions, for those who ask why. */
@@ -57,7 +71,7 @@ export class Decisions {
 }
 
 function explained(decision: Decision): ExplainedDecision {
-  const { id, waitedMs, beside, promptTokens, outTokens, expectedS, tookMs } = decision
+  const { id, waitedMs, beside, promptTokens, outTokens, expectedS, tookMs, gaveWay } = decision
   return {
     id,
     ...explain(decision.table, decision.barred, decision.atWallMs),
@@ -67,8 +81,13 @@ function explained(decision: Decision): ExplainedDecision {
     expected: {
       prompt_tokens: Math.round(promptTokens),
       answer_tokens: Math.round(outTokens),
-      seconds: expectedS === undefined ? null : Math.round(expectedS * 1_000) / 1_000,
+      seconds: expectedS === undefined ? null : rounded(expectedS),
     },
     took_s: tookMs === undefined ? null : Math.round(tookMs) / 1_000,
+    gave_way: gaveWay
+      ? { to: gaveWay.to, saved_s: rounded(gaveWay.savedS), reread_s: rounded(gaveWay.rereadS) }
+      : null,
   }
 }
+
+const rounded = (seconds: number) => Math.round(seconds * 1_000) / 1_000

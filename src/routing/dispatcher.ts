@@ -8,6 +8,7 @@ import { decide, decideFor } from './decide.ts'
 import type { DecisionEntry } from './decision-entry.ts'
 import { type Decision, Decisions } from './decisions.ts'
 import type { Tastes } from './field.ts'
+import { type Giving, giveWay } from './give-way.ts'
 import { type Hindered, hinderedAt } from './hindered.ts'
 import type { Priority } from './line.ts'
 import type { Need } from './need.ts'
@@ -115,6 +116,14 @@ export class Dispatcher {
     return action
   }
 
+  /**
+   * Has batch work give its seats to people in line, one to each, in the order of the line: `giving` has the last word on
+   * each, and does it.
+   */
+  giveWay<W extends Waiting>(line: LineView<W>, nowMs: number, giving: Giving<W>): void {
+    giveWay(this.#glance.at(nowMs), line, this.running, giving)
+  }
+
   /** How likely a request is to be finished in so many seconds from its start, at the best place there is. */
   chanceWithin(waiting: Waiting, leftS: number, nowMs: number): number {
     const { work } = waiting
@@ -190,6 +199,7 @@ export class Dispatcher {
       outTokens,
       expectedS: expectedSecondsIn(table),
       tookMs: undefined,
+      gaveWay: undefined,
     })
   }
 
@@ -210,6 +220,7 @@ export class Dispatcher {
         },
         size,
         work: waiting.work,
+        isBatch: waiting.priority === 'batch',
         asTry,
         cachedTokens,
         rates: { ...place.rates },

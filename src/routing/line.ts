@@ -23,9 +23,13 @@ export interface Waiter {
   readonly deadlineMs: number | undefined
   /** What it is expected to take, in seconds of a usual machine; a second unless said. */
   readonly serviceS?: number | undefined
+  /** Its client has half an answer: it gave its seat to somebody, and waits for the next one. */
+  readonly hasBegun?: boolean | undefined
 }
 
 const levels: Readonly<Record<Priority, number>> = { interactive: 0, normal: 1, batch: 2 }
+const bandOfBegun = 2
+const bandOfBatch = 3
 /** Who has waited longer than this is overdue. */
 const overdueAfterMs: Readonly<Record<Priority, number>> = {
   interactive: 60_000,
@@ -51,8 +55,9 @@ interface KindInLine<W> extends Kind {
 }
 
 /**
- * The queue's order, in three steps. First the band: `batch` stands behind everybody, and `interactive` before everybody
- * only where the configuration lets it (`acrossTenants`), else before its own tenant's others. In a band the tenant
+ * The queue's order, in three steps. First the band: `batch` stands behind everybody, those of it first who have begun,
+ * and `interactive` before everybody only where the configuration lets it (`acrossTenants`), else before its own tenant's
+ * others. In a band the tenant
  * comes next that was given the least of the fleet of late. And of its requests the one whose deadline is near, else the
  * one that has waited longest for its size (`TenantLine`).
  *
@@ -63,9 +68,9 @@ export class Line<W extends Waiter> {
   readonly #shortFirst: boolean
   /** Oldest first. */
   readonly #nodes = new Map<W, Node<W>>()
-  /** By band, then tenant. */
-  readonly #bands = priorities.map(() => new Map<string, TenantLine<W>>())
-  /** In arrival order, by band. */
+  /** By band, then tenant; the last but one is theirs who have begun. */
+  readonly #bands = [0, 1, 2, 3].map(() => new Map<string, TenantLine<W>>())
+  /** In arrival order, by priority. */
   readonly #byAge = priorities.map(() => new Set<Node<W>>())
   #starts = 0
   /** Seconds that the walk has given to each tenant. */
@@ -124,7 +129,7 @@ export class Line<W extends Waiter> {
    * as would have had their turn by then. Bands behind its own do not count.
    */
   aheadOf(tenant: string, priority: Priority): number {
-    const own = this.#bandOf(levels[priority])
+    const own = this.#bandOf(levels[priority], false)
     let ahead = 0
     for (const [at, band] of this.#bands.entries()) {
       if (at > own) break
@@ -202,9 +207,12 @@ export class Line<W extends Waiter> {
   /** The batch request that came last, of the tenant that has most in line: the first to make room for others. */
   lastInPlace(): W | undefined {
     let last: W | undefined
-    for (const { waiter } of this.#byAge[levels.batch]!)
+    for (const { waiter } of this.#byAge[levels.batch]!) {
+      // Its client would lose what it has.
+      if (waiter.hasBegun) continue
       if (!last || this.countOfTenant(waiter.tenant) >= this.countOfTenant(last.tenant))
         last = waiter
+    }
     return last
   }
 
@@ -295,7 +303,7 @@ export class Line<W extends Waiter> {
   }
 
   #putIn(node: Node<W>): void {
-    const band = this.#bands[this.#bandOf(node.level)]!
+    const band = this.#bands[this.#bandOf(node.level, node.waiter.hasBegun)]!
     const { tenant } = node.waiter
     let line = band.get(tenant)
     if (!line) {
@@ -306,7 +314,7 @@ export class Line<W extends Waiter> {
   }
 
   #takeOut(node: Node<W>): void {
-    const band = this.#bands[this.#bandOf(node.level)]!
+    const band = this.#bands[this.#bandOf(node.level, node.waiter.hasBegun)]!
     const { tenant } = node.waiter
     const line = band.get(tenant)!
     line.remove(node)
@@ -314,8 +322,9 @@ export class Line<W extends Waiter> {
   }
 
   /** Without leave to step before others, all who are not batch stand in one band. */
-  #bandOf(level: number): number {
-    return this.#acrossTenants || level === levels.batch ? level : levels.normal
+  #bandOf(level: number, hasBegun = false): number {
+    if (level === levels.batch) return hasBegun ? bandOfBegun : bandOfBatch
+    return this.#acrossTenants ? level : levels.normal
   }
 
   #countIn(waiter: W): void {

@@ -16,6 +16,8 @@ export interface Run {
   readonly served: ServedBy
   readonly size: RequestSize
   readonly work: Work
+  /** It is batch work: nobody waits for it. */
+  readonly isBatch: boolean
   readonly asTry: boolean
   readonly cachedTokens: number
   /** What was believed when it began. */
@@ -72,9 +74,13 @@ const idleKeptMax = 4_096
 export class Running {
   readonly #machines = new Map<string, MachineRuns>()
   #versions = 0
+  #batches = 0
 
   begin(
-    start: Pick<Run, 'served' | 'size' | 'work' | 'asTry' | 'cachedTokens' | 'rates' | 'progress'>,
+    start: Pick<
+      Run,
+      'served' | 'size' | 'work' | 'isBatch' | 'asTry' | 'cachedTokens' | 'rates' | 'progress'
+    >,
     isCold: boolean,
     nowMs: number,
   ): Run {
@@ -85,6 +91,7 @@ export class Running {
       served: start.served,
       size: start.size,
       work: start.work,
+      isBatch: start.isBatch,
       asTry: start.asTry,
       cachedTokens: start.cachedTokens,
       rates: start.rates,
@@ -101,6 +108,7 @@ export class Running {
       at: machine.runs.length,
     }
     machine.runs.push(run)
+    if (run.isBatch) this.#batches++
     machine.version = ++this.#versions
     if (isCold) machine.loading++
     else this.#serve(machine, run, nowMs)
@@ -123,6 +131,7 @@ export class Running {
   end(run: Run, nowMs: number, how: { figures: Figures | undefined; whole: boolean }): Sample {
     const machine = this.#machineOf(run.served.endpoint)
     const last = machine.runs.pop()!
+    if (run.isBatch) this.#batches--
     machine.version = ++this.#versions
     if (last !== run) {
       machine.runs[run.at] = last
@@ -176,6 +185,11 @@ export class Running {
       if (run.loadEndsMs > 0 && (weights === undefined || run.served.weights === weights))
         seconds = Math.max(seconds, loadSecondsLeft(run, nowMs))
     return seconds
+  }
+
+  /** Batch work runs somewhere. */
+  get hasBatch(): boolean {
+    return this.#batches > 0
   }
 
   /** Runs at all endpoints together. */

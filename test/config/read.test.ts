@@ -14,6 +14,7 @@ describe('readConfig', () => {
       waitingPerTenantMax: 0,
       waitMsMax: 600_000,
       priorityAcrossTenants: false,
+      givesWay: true,
     })
     expect(settings.timeouts.firstByteMs).toBeUndefined()
     expect(settings.manage.pull).toEqual({ to: 'all' })

@@ -19,7 +19,7 @@ function runOf(rates: Partial<Rates> = {}, more: Partial<Run> = {}): Run {
       ...{ promptTokens: 1_000, outTokens: 200, serviceS: 1, outTokensMax: 1_000 },
       lengths: lengthsAround(200),
     },
-    ...{ asTry: false, cachedTokens: 0, rates: { ...known, ...rates } },
+    ...{ isBatch: false, asTry: false, cachedTokens: 0, rates: { ...known, ...rates } },
     progress: { firstTokenAtMs: undefined, pieces: 0 },
     ...{ startedMs: 0, loadEndsMs: 0, loadMs: 0, streamsFrom: 0, servedFromMs: 0, secondsLeft: 0 },
     ...{ lookedMs: 0, secondsAtLook: 0, lookedStreams: 0, at: 0 },

@@ -42,6 +42,18 @@ describe('the line', () => {
     expect(orderOf(lineOf(joined, true))).toBe(across)
   })
 
+  it('puts batch work that has begun before the rest of it and behind everybody else, whoever has least', () => {
+    const line = lineOf('x1b x2n', false)
+    line.join({ ...same, name: 'y1b', tenant: 'y', priority: 'batch', hasBegun: true })
+    line.shares.charge('y', 100, 0)
+    expect(orderOf(line)).toBe('x2n y1b x1b')
+    // Who has half an answer makes no room for others.
+    expect(line.lastInPlace()?.name).toBe('x1b')
+    line.leave(line.lastInPlace()!)
+    expect(line.lastInPlace()).toBeUndefined()
+    expect(line.byPriority()).toEqual({ interactive: 0, normal: 1, batch: 1 })
+  })
+
   it('knows its priorities', () => {
     expect(['interactive', 'urgent', ''].map(isPriority)).toEqual([true, false, false])
   })

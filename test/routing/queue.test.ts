@@ -18,6 +18,7 @@ const queueSettings: QueueSettings = {
   waitingPerTenantMax: 0,
   waitMsMax: 600_000,
   priorityAcrossTenants: false,
+  givesWay: true,
 }
 const routing = routingOf('least-busy')
 const answered: Outcome = { kind: 'answered', status: 200 }
@@ -464,6 +465,7 @@ describe('pool and queue, whatever happens in whatever order', () => {
             waitingPerTenantMax: waitingMax,
             waitMsMax: 20_000,
             priorityAcrossTenants,
+            givesWay: true,
           }
           const queue = new Queue(pool, { queue: settings, routing }, clock)
           const tickets: Ticket[] = []

@@ -10,7 +10,7 @@ function beginAt(running: Running, endpoint: string, nowMs: number) {
       served: { endpoint, weights: 'w', sizeBytes: undefined },
       size: { model: 'm', op: 'chat', tenant: 't', textBytes: 100, outTokensMax: undefined },
       work: { promptTokens: 1, outTokens: 1, serviceS: 1, outTokensMax: 9, lengths: undefined },
-      ...{ asTry: false, cachedTokens: 0, rates: blankRates() },
+      ...{ isBatch: false, asTry: false, cachedTokens: 0, rates: blankRates() },
       progress: { firstTokenAtMs: undefined, pieces: 0 },
     },
     false,

@@ -133,6 +133,12 @@ export class Scene {
     return story.join(' ')
   }
 
+  /** All that runs there has said so much by now. */
+  says(endpoint: string, pieces: number): void {
+    for (const { progress } of this.dispatcher.running.of(endpoint))
+      Object.assign(progress, { firstTokenAtMs: this.nowMs, pieces })
+  }
+
   #begin(action: Action<Waiting> & { kind: 'start' }): void {
     this.#seats.get(action.endpoint)!.used++
     const progress = { firstTokenAtMs: undefined, pieces: 0 }

@@ -14,13 +14,15 @@ export interface Subject {
 export interface Sighting extends Probed, Subject {
   readonly backend: string
   readonly canonical: string
+  /** Batch work was among what it streamed. */
+  readonly isBatch: boolean
 }
 
 export interface ConformanceDoors {
   readonly clock: Clock
   /**
-   * May it be asked at this backend now: in memory there with the same options, a seat free, and another ready backend
-   * holding it, or there would be nobody to go on?
+   * May it be asked at this backend now: in memory there with the same options, a seat free, and a reason for it? That is
+   * another ready backend that holds it, or batch work that gives its seat to people; else there is nobody to go on.
    */
   readonly isIdle: (sighting: Sighting) => boolean
   /** Asks exactly this backend, at the priority `batch`, and fails rather than let it load. */
@@ -82,7 +84,8 @@ export class Conformance {
     if (this.#measured.has(key) || this.#underWay === key) return
     const waiting = this.#waiting.get(key)
     if (waiting) {
-      waiting.sighting = sighting
+      const isBatch = sighting.isBatch || waiting.sighting.isBatch
+      waiting.sighting = { ...sighting, isBatch }
       return
     }
     if (this.#waiting.size >= waitingMax) return

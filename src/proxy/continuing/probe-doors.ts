@@ -15,14 +15,20 @@ export interface ProbeDoors {
   readonly ask: AskInside
   /** The probe's model is in memory there, with the options of the stream that was seen (`Loads.needed`, negated). */
   readonly isLoaded: (endpoint: Endpoint, sighting: Sighting) => boolean
+  /** Batch answers may have to give their seat to people, and go on later at the same backend. */
+  readonly givesWay: () => boolean
 }
 
 /** Whether a model can be measured at the backend where it was seen: see `ConformanceDoors.isIdle`. */
-export function isIdleIn({ pool, isLoaded }: Omit<ProbeDoors, 'ask' | 'clock'>, seen: Sighting) {
+export function isIdleIn(
+  { pool, isLoaded, givesWay }: Omit<ProbeDoors, 'ask' | 'clock'>,
+  seen: Sighting,
+): boolean {
   const endpoint = pool.endpoint(seen.backend)
   if (!endpoint || !holds(endpoint, seen) || !isLoaded(endpoint, seen)) return false
   const model = endpoint.model(seen.canonical)
   if (!model?.resident || model.remote || !model.admitting || !model.seatFree) return false
+  if (seen.isBatch && givesWay()) return true
   return pool.endpoints.some((other) => other !== endpoint && holds(other, seen))
 }
 
@@ -31,7 +37,10 @@ function holds(endpoint: Endpoint, { canonical, digest }: Sighting): boolean {
 }
 
 /** A probe's way out: ordinary calls of our own that wait in the queue behind everybody and name one backend. */
-export function askAtIn({ pool, clock, ask }: ProbeDoors, seen: Sighting): AskProbe {
+export function askAtIn(
+  { pool, clock, ask }: Omit<ProbeDoors, 'isLoaded' | 'givesWay'>,
+  seen: Sighting,
+): AskProbe {
   // A model is measured again after each release of its server: its questions are others.
   const series = randomBytes(3).toString('hex')
   let count = 0

@@ -4,7 +4,8 @@ import type { Gaps } from './gaps.ts'
 /**
  * Why an answer that has begun shall go on elsewhere. `broke`: reset, or its backend was given up by the probes ·
  * `ended`: a clean end without the last line · `crashed`: an error inside the stream that tells of a dead runner or of
- * no memory · `silent`: it stalled · `drained`: its backend is being drained, and the limit for that is over.
+ * no memory · `silent`: it stalled · `drained`: its backend is being drained, and the limit for that is over · `gaveWay`:
+ * it is batch work, and a person's request has its seat.
  */
 export type Trigger =
   | { readonly kind: 'broke'; readonly text: string }
@@ -12,6 +13,7 @@ export type Trigger =
   | { readonly kind: 'crashed'; readonly text: string }
   | { readonly kind: 'silent'; readonly silentMs: number }
   | { readonly kind: 'drained' }
+  | { readonly kind: 'gaveWay' }
 
 /** How an attempt's end is a reason to go on elsewhere; undefined: it is none, or no byte of it was let out. */
 export function triggerOf(outcome: Outcome): Trigger | undefined {
@@ -25,6 +27,8 @@ export function triggerOf(outcome: Outcome): Trigger | undefined {
       return outcome.limit === 'idle' ? { kind: 'broke', text: outcome.text } : undefined
     case 'moved':
       return { kind: 'drained' }
+    case 'gaveWay':
+      return { kind: 'gaveWay' }
     case 'answered':
     case 'refused':
     case 'overtaken':

@@ -20,6 +20,7 @@ const sighting = (digest = 'd1', more: Partial<Sighting> = {}): Sighting => ({
   model: 'm',
   runner: {},
   canThink: false,
+  isBatch: false,
   ...more,
 })
 
@@ -164,7 +165,7 @@ describe('a backend that is idle for a probe', () => {
   const ready = (isLoaded = true) => {
     const pool = poolOf([backendOf('a', { slots: 1 }), backendOf('b', { slots: 1 })], { models })
     pool.endpoint('a')!.learnLoaded('m:latest')
-    return { pool, isLoaded: () => isLoaded }
+    return { pool, isLoaded: () => isLoaded, givesWay: () => true }
   }
 
   it('has the model in memory and a seat free, and another ready one holds it too', () => {
@@ -185,6 +186,9 @@ describe('a backend that is idle for a probe', () => {
     const alone = ready()
     alone.pool.setEnabled(alone.pool.endpoint('b')!, false)
     expect(isIdleIn(alone, seen)).toBe(false)
+    // Batch work may have to give its seat to a person, and goes on at the same one.
+    expect(isIdleIn(alone, { ...seen, isBatch: true })).toBe(true)
+    expect(isIdleIn({ ...alone, givesWay: () => false }, { ...seen, isBatch: true })).toBe(false)
   })
 
   it('keeps the model as long as it would have', () => {
