@@ -13,6 +13,8 @@ export interface Manner {
   /** Answers after the first tenth of the requests teach nothing. */
   readonly learningFrozen: boolean
   readonly affinity: boolean
+  /** Batch work gives its seat to people. */
+  readonly givesWay: boolean
   /** What is in a cache counts where its model would be pushed out. */
   readonly cachesKept: boolean
   readonly residency: Partial<ResidencySettings>
@@ -21,7 +23,7 @@ export interface Manner {
 const whole: Manner = {
   ...{ picker: 'expected-completion', prices: {}, shortFirst: true, seatsTold: false },
   ...{ acrossTenants: false },
-  ...{ learningFrozen: false, affinity: true, cachesKept: true, residency: {} },
+  ...{ learningFrozen: false, affinity: true, givesWay: true, cachesKept: true, residency: {} },
 }
 
 export const oursPolicies: Readonly<Record<string, { title: string; manner: Manner }>> = {
@@ -49,6 +51,10 @@ export const oursPolicies: Readonly<Record<string, { title: string; manner: Mann
   'ours-noaffinity': {
     title: 'ours, caches not thought of',
     manner: { ...whole, affinity: false },
+  },
+  'ours-nogiveway': {
+    title: 'ours, batch work gives no seat back',
+    manner: { ...whole, givesWay: false },
   },
   'ours-nocachekept': {
     title: 'ours, who leaves leaves no cache behind',

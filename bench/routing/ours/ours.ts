@@ -171,6 +171,39 @@ class Ours implements Policy {
   #offer(): void {
     let begun = true
     while (begun && this.#line.size > 0) begun = this.#step()
+    if (this.#manner.givesWay && this.#letPeopleThrough()) this.#offer()
+  }
+
+  /** As `proxy/queue` has it: batch work that streams goes on later, once. True: a seat came free. */
+  #letPeopleThrough(): boolean {
+    if (this.#line.byPriority().interactive === 0) return false
+    let isAny = false
+    this.#dispatcher.giveWay(this.#line, this.#view.nowMs, {
+      isOwed: () => false,
+      mayGive: ({ progress }) => {
+        const stay = progress as Stay
+        if (stay.waiter.hasBegun || !stay.visit) return false
+        isAny = true
+        this.#interrupt(stay, stay.visit)
+        return true
+      },
+    })
+    return isAny
+  }
+
+  #interrupt(stay: Stay, visit: Visit): void {
+    const { waiter } = stay
+    this.#stays.delete(visit)
+    const said = waiter.said + visit.said
+    this.#view.cancel(visit)
+    stay.giveWay(this.#dispatcher, this.#view)
+    this.#line.join(
+      waiterOf(
+        ...([waiter.request, waiter.model, this.#view.nowMs] as const),
+        (size) => this.#dispatcher.workOf(size),
+        { said, tries: waiter.tries, not: waiter.need.not, hasBegun: true },
+      ),
+    )
   }
 
   #step(): boolean {
@@ -227,6 +260,7 @@ class Ours implements Policy {
   #tick(): void {
     for (const waiter of this.#line.waiters()) {
       if (this.#view.nowMs - waiter.sinceMs <= waitMsMax) break
+      if (waiter.hasBegun) continue
       this.#line.leave(waiter)
       this.#view.refuse(waiter.request)
     }

@@ -79,6 +79,13 @@ export class Stay implements Progress {
     dispatcher.ended(this.run, view.nowMs, { figures, whole: isWhole })
   }
 
+  /** Gives its seat to somebody else: that is nobody's failure. */
+  giveWay(dispatcher: Dispatcher, view: Switch): void {
+    this.#giveBack(view, undefined)
+    this.endpoint.left('good', view.dice)
+    dispatcher.ended(this.run, view.nowMs, { figures: undefined, whole: false })
+  }
+
   /** Gives its seat back and teaches nothing. */
   forgotten(dispatcher: Dispatcher, view: Switch): void {
     this.#giveBack(view, this.visit && figuresOf(this.visit))

@@ -17,6 +17,7 @@ export interface Waiter extends Waiting {
   /** Tokens that its client has from servers that broke off. */
   readonly serviceS: number
   readonly said: number
+  readonly hasBegun: boolean
   readonly tries: number
 }
 
@@ -30,7 +31,7 @@ export function waiterOf(
   model: string,
   nowMs: number,
   workOf: (size: RequestSize) => Work,
-  before: { said: number; tries: number; not: ReadonlySet<string> } = {
+  before: { said: number; tries: number; not: ReadonlySet<string>; hasBegun?: boolean } = {
     ...{ said: 0, tries: 0, not: nobody },
   },
 ): Waiter {
@@ -49,6 +50,7 @@ export function waiterOf(
     priority: request.band,
     ...{ sinceMs: nowMs, deadlineMs: undefined, promised: undefined },
     ...{ tenant: request.tenant, model, said: before.said, tries: before.tries },
+    hasBegun: before.hasBegun ?? false,
   }
 }
 

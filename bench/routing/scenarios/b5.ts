@@ -20,7 +20,7 @@ export const b5: Scenario = {
     'people with 3 s to the first token before batch work of five tenants that fills the fleet, one of them tenfold',
   variants: [{ word: 'full', load: 1, kind: '', isDecisive: true }],
   policies: ['least', 'maxconn', 'maxconn-class', 'olla', 'litellm-busy'],
-  ablations: ['ours-told', 'ours-across', 'ours-fifo', 'ours-busy'],
+  ablations: ['ours-nogiveway', 'ours-told', 'ours-across', 'ours-fifo', 'ours-busy'],
   inShort: ['maxconn', 'ours'],
   columns: [
     { title: 'in time %', figure: 'inTime', digits: 1, percent: true, better: 'higher' },
