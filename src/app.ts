@@ -21,7 +21,7 @@ import { loadDoor, probeDoor } from './proxy/ask-backend.ts'
 import { BodyBudget } from './proxy/body.ts'
 import { addressDoor } from './proxy/call-address.ts'
 import { Conformance, type Sighting } from './proxy/continuing/conformance.ts'
-import { askAtIn, isIdleIn } from './proxy/continuing/probe-doors.ts'
+import { askAtIn, isIdleIn, isThereIn } from './proxy/continuing/probe-doors.ts'
 import { askInside } from './proxy/inner.ts'
 import { lateWire } from './proxy/late-wire.ts'
 import { Loads } from './proxy/loads.ts'
@@ -223,6 +223,7 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
   const conformance = new Conformance({
     clock,
     isIdle: (seen) => isIdleIn({ pool, isLoaded, givesWay }, seen),
+    isThere: (seen) => isThereIn({ pool, isLoaded, givesWay }, seen),
     askAt: (seen) => askAtIn({ pool, clock, ask }, seen),
     ended: ({ backend, model }, _result, error) => {
       if (error) observer.noticed('how a model goes on could not be measured', { backend, model })

@@ -20,6 +20,8 @@ export interface InnerCall {
   readonly ask?: Ask
   readonly tenant: string
   readonly priority: 'interactive' | 'normal' | 'batch'
+  /** A question of the proxy's own. There are few, one after another, and the bounds of the line are for others. */
+  readonly isOurs?: boolean
   readonly labels: readonly string[]
   readonly work: string
   /** On the clock's `now`; undefined: no limit. */

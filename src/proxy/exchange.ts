@@ -38,6 +38,8 @@ export interface Asked {
   readonly labels: readonly string[]
   /** It is a part of something larger, whose parts must all be answered by one model. */
   readonly isPart?: boolean
+  /** It is a question of the proxy's own: however full the line is, it may stand in it. */
+  readonly isOurs?: boolean
   /** The kind of work that the client named for the capability picker. */
   readonly work: string
   /** The one endpoint that will do; undefined: any. */

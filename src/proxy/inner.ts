@@ -82,6 +82,7 @@ class Inner implements InnerCallRunning {
         priority: call.priority,
         labels: call.labels,
         isPart: true,
+        isOurs: call.isOurs ?? false,
         work: call.work,
         pinned: undefined,
         deadlineMs: call.deadlineMs,

@@ -315,7 +315,7 @@ export class Queue implements WaitingRoom, WaitingNow {
     if (exchange.endedBy) throw new NotWanted()
     // Who gave its seat away is not turned away: its client has half an answer, and it was us who cut it.
     const hasBegun = exchange.gaveWay
-    if (!hasBegun) {
+    if (!hasBegun && !exchange.asked.isOurs) {
       const lease = this.#letIn(exchange, alone)
       if (lease) return lease
     }

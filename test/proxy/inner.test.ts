@@ -78,6 +78,7 @@ function innerOver(names: readonly string[], config = '') {
     conformance: new Conformance({
       clock,
       isIdle: () => false,
+      isThere: () => false,
       askAt: () => () => Promise.reject(new Error('nobody is asked here')),
       ended() {},
     }),

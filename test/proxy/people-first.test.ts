@@ -114,6 +114,12 @@ describe('batch work that gave its seat to a person', () => {
     expect(queue.size).toBe(2)
     await batch('one more')
     expect(story).toEqual(['job', 'first', 'one more: queue_full'])
+    // As long is the line for nobody but ourselves.
+    const own = await batch('a question of our own', { isOurs: true })
+    expect(queue.size).toBe(3)
+    own.stop()
+    await settled()
+    expect(story.splice(2)).toHaveLength(2)
     await person('third')
     expect(story.at(-1)).toBe('third: queue_full')
     clock.pass(11_000)

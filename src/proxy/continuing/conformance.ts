@@ -25,6 +25,8 @@ export interface ConformanceDoors {
    * another ready backend that holds it, or batch work that gives its seat to people; else there is nobody to go on.
    */
   readonly isIdle: (sighting: Sighting) => boolean
+  /** The same without the free seat: it would wait for one. */
+  readonly isThere: (sighting: Sighting) => boolean
   /** Asks exactly this backend, at the priority `batch`, and fails rather than let it load. */
   readonly askAt: (sighting: Sighting) => AskProbe
   /** It was measured; or could not be, `error` says why, and is tried again later. */
@@ -37,18 +39,21 @@ const waitingMax = 64
 /** Between two looks for a free seat; doubled with each that finds none. */
 const lookMsFirst = 250
 const lookMsMax = 30_000
+/** Where no seat was ever free for so long the questions wait in line for one, or a full fleet would never be known. */
+const patienceMs = 60_000
 /** After a probe that failed; doubled with each further one. */
 const pauseMsFirst = 30_000
 const pauseMsMax = 3_600_000
 
 interface Waiting {
   sighting: Sighting
+  readonly sinceMs: number
 }
 
 /**
  * How each model goes on with an answer that was begun. No list says it, so it is measured: once for each model and
  * release, in the background, one at a time, after it was first seen to stream and as soon as the backend that had the
- * stream has a seat free.
+ * stream has a seat free; where none is for a minute the questions take their turn.
  */
 export class Conformance {
   readonly #doors: ConformanceDoors
@@ -90,7 +95,7 @@ export class Conformance {
     }
     if (this.#waiting.size >= waitingMax) return
     if ((this.#failed.get(key)?.untilMs ?? 0) > this.#doors.clock.now()) return
-    this.#waiting.set(key, { sighting })
+    this.#waiting.set(key, { sighting, sinceMs: this.#doors.clock.now() })
     this.#lookMs = lookMsFirst
     this.#lookIn(lookMsFirst)
   }
@@ -108,24 +113,30 @@ export class Conformance {
 
   #look(): void {
     if (this.#underWay !== undefined || this.#waiting.size === 0) return
-    for (const [key, { sighting }] of this.#waiting) {
-      if (!this.#doors.isIdle(sighting)) continue
+    const { isIdle, isThere, clock } = this.#doors
+    for (const [key, { sighting, sinceMs }] of this.#waiting) {
+      const mayAsk = clock.now() - sinceMs < patienceMs ? isIdle : isThere
+      if (!mayAsk(sighting)) continue
       this.#waiting.delete(key)
       this.#lookMs = lookMsFirst
       this.#underWay = key
-      void this.#probe(key, sighting)
+      void this.#probe(key, sighting, mayAsk)
       return
     }
     this.#lookIn(this.#lookMs)
     this.#lookMs = Math.min(this.#lookMs * 2, lookMsMax)
   }
 
-  async #probe(key: string, sighting: Sighting): Promise<void> {
+  async #probe(
+    key: string,
+    sighting: Sighting,
+    mayAsk: (sighting: Sighting) => boolean,
+  ): Promise<void> {
     const ask = this.#doors.askAt(sighting)
     try {
       const result = await measure(sighting, (path, body) => {
         // Somebody needs the seat, or the model is gone: asking on would make one wait, or load the other.
-        if (!this.#doors.isIdle(sighting)) throw new Error('no seat is free any more')
+        if (!mayAsk(sighting)) throw new Error('no seat is free any more')
         return ask(path, body)
       })
       if (Object.values(result).every((ways) => ways === undefined))

@@ -19,15 +19,20 @@ export interface ProbeDoors {
   readonly givesWay: () => boolean
 }
 
+type SeatDoors = Omit<ProbeDoors, 'ask' | 'clock'>
+
 /** Whether a model can be measured at the backend where it was seen: see `ConformanceDoors.isIdle`. */
-export function isIdleIn(
-  { pool, isLoaded, givesWay }: Omit<ProbeDoors, 'ask' | 'clock'>,
-  seen: Sighting,
-): boolean {
+export function isIdleIn(doors: SeatDoors, seen: Sighting): boolean {
+  const seats = doors.pool.endpoint(seen.backend)?.model(seen.canonical)
+  return seats?.seatFree === true && isThereIn(doors, seen)
+}
+
+/** The same where it would have to wait for a seat. */
+export function isThereIn({ pool, isLoaded, givesWay }: SeatDoors, seen: Sighting): boolean {
   const endpoint = pool.endpoint(seen.backend)
   if (!endpoint || !holds(endpoint, seen) || !isLoaded(endpoint, seen)) return false
   const model = endpoint.model(seen.canonical)
-  if (!model?.resident || model.remote || !model.admitting || !model.seatFree) return false
+  if (!model?.resident || model.remote || !model.admitting) return false
   if (seen.isBatch && givesWay()) return true
   return pool.endpoints.some((other) => other !== endpoint && holds(other, seen))
 }
@@ -56,6 +61,7 @@ export function askAtIn(
       body: Buffer.from(JSON.stringify(lasting)),
       tenant: 'chasqui',
       priority: 'batch',
+      isOurs: true,
       labels: [],
       work: 'probe',
       deadlineMs: clock.now() + questionMsMax,

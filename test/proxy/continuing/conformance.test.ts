@@ -6,7 +6,12 @@ import { Conformance, type Sighting } from '../../../src/proxy/continuing/confor
 import { restart } from '../../../src/proxy/continuing/manner.ts'
 import type { AskProbe } from '../../../src/proxy/continuing/measure.ts'
 import { measure } from '../../../src/proxy/continuing/measure.ts'
-import { askAtIn, isIdleIn, keepAliveOf } from '../../../src/proxy/continuing/probe-doors.ts'
+import {
+  askAtIn,
+  isIdleIn,
+  isThereIn,
+  keepAliveOf,
+} from '../../../src/proxy/continuing/probe-doors.ts'
 import { handClock } from '../../help/clock.ts'
 import { startFleet } from '../../help/fleet.ts'
 import { until } from '../../help/until.ts'
@@ -33,7 +38,13 @@ const goesOn: AskProbe = async (_, body) => {
   return { message: { content: text.slice(messages?.[1]?.content.length ?? 0) } }
 }
 
-function bench(more: { isIdle?: (seen: Sighting) => boolean; ask?: AskProbe } = {}) {
+function bench(
+  more: {
+    isIdle?: (seen: Sighting) => boolean
+    isThere?: (seen: Sighting) => boolean
+    ask?: AskProbe
+  } = {},
+) {
   const clock = handClock()
   const asked: string[] = []
   const ended: string[] = []
@@ -42,6 +53,7 @@ function bench(more: { isIdle?: (seen: Sighting) => boolean; ask?: AskProbe } = 
   const conformance = new Conformance({
     clock,
     isIdle: more.isIdle ?? (() => true),
+    isThere: more.isThere ?? (() => false),
     askAt: (seen) => async (path, body) => {
       runningMost = Math.max(runningMost, ++running)
       asked.push(`${seen.digest}@${seen.backend}`)
@@ -96,6 +108,27 @@ describe('what is known of the models', () => {
     clock.pass(8_000)
     await until(() => ended.length === 1)
     expect(new Set(asked)).toEqual(new Set(['d1@b']))
+  })
+
+  // In a fleet that was full from the first minute on nothing was ever measured, so that no answer could go on elsewhere.
+  it('waits in line for a seat where none was free for a minute, as long as the model is there', async () => {
+    let isThere = false
+    const { clock, conformance, asked, ended } = bench({
+      isIdle: () => false,
+      isThere: () => isThere,
+    })
+    conformance.seen(sighting())
+    clock.pass(120_000)
+    expect(asked).toEqual([])
+    isThere = true
+    clock.pass(30_000)
+    await until(() => ended.length === 1)
+    expect(ended).toEqual(['d1: measured'])
+
+    const patient = bench({ isIdle: () => false, isThere: () => true })
+    patient.conformance.seen(sighting())
+    patient.clock.pass(59_000)
+    expect(patient.asked).toEqual([])
   })
 
   it('gives the seat up between two questions, and tries again later', async () => {
@@ -174,12 +207,14 @@ describe('a backend that is idle for a probe', () => {
 
   it('is not one that would load, that is busy, drained or alone', () => {
     expect(isIdleIn(ready(false), seen)).toBe(false)
+    expect(isThereIn(ready(false), seen)).toBe(false)
     expect(isIdleIn(ready(), { ...seen, backend: 'b' })).toBe(false)
     expect(isIdleIn(ready(), { ...seen, digest: 'd2' })).toBe(false)
     expect(isIdleIn(ready(), { ...seen, backend: 'gone' })).toBe(false)
     const busy = ready()
     using _ = busy.pool.endpoint('a')!.take('m:latest', { seat: true, asTry: false })!
     expect(isIdleIn(busy, seen)).toBe(false)
+    expect(isThereIn(busy, seen)).toBe(true)
     const drained = ready()
     drained.pool.setEnabled(drained.pool.endpoint('a')!, false)
     expect(isIdleIn(drained, seen)).toBe(false)
