@@ -22,6 +22,12 @@ import type { WaitingRoom } from './waiting-room.ts'
 /** Some things come true by time alone (a try that is due again): who waits looks again this often. */
 const tickMs = 1_000
 
+/**
+ * Who gave its seat away waits for so long at least. It stands before all other batch work, and the overdue have their
+ * turns: after an hour there is nobody who could serve it.
+ */
+const pausedMsMax = 3_600_000
+
 /** Of the places in line, for one tenant, unless it is said. */
 const tenantShare = 0.8
 /** A request that is less likely than this to be answered in time is refused. */
@@ -322,7 +328,7 @@ export class Queue implements WaitingRoom, WaitingNow {
     return new Promise<Lease>((resolve, reject) => {
       const startedMs = alone.sinceMs
       const done = () => {
-        limit?.[Symbol.dispose]()
+        limit[Symbol.dispose]()
         ended[Symbol.dispose]()
         exchange.waitMs += this.#clock.now() - startedMs
       }
@@ -346,9 +352,8 @@ export class Queue implements WaitingRoom, WaitingNow {
         },
       }
       const { waitMsMax } = this.#settings
-      const limit = hasBegun
-        ? undefined
-        : this.#clock.after(waitMsMax, () => waiting.giveUp(this.#tooLong(waitMsMax)))
+      const limitMs = hasBegun ? Math.max(waitMsMax, pausedMsMax) : waitMsMax
+      const limit = this.#clock.after(limitMs, () => waiting.giveUp(this.#tooLong(limitMs)))
       if (!this.#digests.has(waiting.model)) this.#digests.set(waiting.model, waiting.need.digest)
       this.#line.join(waiting)
       this.#tickWhileSomebodyWaits()
