@@ -18,6 +18,8 @@ interface Counts {
   newcomers: number
   /** And the ones for a second sending, of a request whose answer was late. */
   hedges: number
+  /** And the ones about seats that batch work gave to people. */
+  givings: number
   same: number
   different: number
   unreadable: number
@@ -40,7 +42,7 @@ export async function routeReplay(path: string, asJson: boolean): Promise<number
 
 async function replayFile(path: string): Promise<Counts> {
   const counts: Counts = {
-    ...{ decisions: 0, newcomers: 0, hedges: 0, same: 0, different: 0, unreadable: 0 },
+    ...{ decisions: 0, newcomers: 0, hedges: 0, givings: 0, same: 0, different: 0, unreadable: 0 },
     first: undefined,
   }
   await using file = await open(path)
@@ -57,6 +59,7 @@ async function replayFile(path: string): Promise<Counts> {
     counts.decisions++
     if (whose === 'newcomer') counts.newcomers++
     if (whose === 'second sending') counts.hedges++
+    if (whose === 'person') counts.givings++
     const [noted, now] = [wordsFor(actions, whose), wordsFor(again, whose)]
     if (noted.join('\n') === now.join('\n')) counts.same++
     else {
@@ -80,9 +83,10 @@ function madeAgain(
 }
 
 /** Who was decided about. */
-type Whose = 'newcomer' | 'second sending' | 'waiter'
+type Whose = 'newcomer' | 'second sending' | 'waiter' | 'person'
 
-function whoseOf({ alone, waiting }: DecisionEntry): Whose {
+function whoseOf({ alone, waiting, givings }: DecisionEntry): Whose {
+  if (givings) return 'person'
   if (!alone) return 'waiter'
   return waiting[0]?.need.beside === undefined ? 'newcomer' : 'second sending'
 }
@@ -90,12 +94,13 @@ function whoseOf({ alone, waiting }: DecisionEntry): Whose {
 function wordsFor(actions: readonly ActionEntry[], whose: Whose): string[] {
   return actions.map(
     (action) =>
-      `${whose === 'waiter' ? `waiter ${action.waiting + 1}` : whose}: ${wordsOf(action)}`,
+      `${whose === 'waiter' || whose === 'person' ? `${whose} ${action.waiting + 1}` : whose}: ${wordsOf(action)}`,
   )
 }
 
 function wordsOf({ kind, endpoint, asTry }: ActionEntry): string {
   if (kind === 'nobody') return 'nobody can serve it'
+  if (kind === 'giveWay') return `gets the seat of batch work at ${endpoint}`
   if (kind === 'promise') return `waits for ${endpoint}`
   return `begins at ${endpoint}${asTry ? ', on a seat that is tried' : ''}`
 }
@@ -104,15 +109,17 @@ function countLines({
   decisions,
   newcomers,
   hedges,
+  givings,
   same,
   different,
   unreadable,
   first,
 }: Counts): string[] {
   const seconds = hedges === 0 ? '' : `, ${hedges} about second sendings`
+  const given = givings === 0 ? '' : `, ${givings} about seats that batch work gave to people`
   const lines = [
     `${decisions} decisions: ${same} the same, ${different} different`,
-    `${newcomers} of them about newcomers${seconds}, the others about those who waited`,
+    `${newcomers} of them about newcomers${seconds}${given}, the others about those who waited`,
   ]
   if (unreadable > 0)
     lines.push(`${unreadable} lines could not be read: cut off, or written by another version`)

@@ -39,7 +39,7 @@ export class PeopleFirst<W extends InLine> {
     const nowMs = this.#clock.now()
     this.#dispatcher.giveWay(this.#line, nowMs, {
       isOwed: (waiting) => (this.#owed.get(waiting) ?? 0) > nowMs,
-      mayGive: ({ progress }, waiting, why) => {
+      mayGive: ({ run: { progress } }, waiting, why) => {
         if (!(progress instanceof Exchange)) return false
         // By then it must be finished: an interruption is the last thing that it needs.
         if (progress.asked.deadlineMs !== undefined) return false

@@ -4,6 +4,7 @@ import type { Rates } from './costs/rates.ts'
 import type { NotedEnds } from './ends.ts'
 import type { Field, Machine } from './field.ts'
 import type { Bar } from './filters.ts'
+import type { Worker } from './give-way.ts'
 import type { Need } from './need.ts'
 import type { Action, Waiting } from './plan.ts'
 import type { Prices } from './prices.ts'
@@ -23,6 +24,24 @@ export interface DecisionEntry {
   readonly models: Readonly<Record<string, ModelEntry>>
   readonly waiting: readonly WaitingEntry[]
   readonly actions: readonly ActionEntry[]
+  /** It was about seats that batch work gives to people; else not there. */
+  readonly givings?: GivingsEntry
+}
+
+/** What was known of those at work, and what they and their owner said. */
+export interface GivingsEntry {
+  readonly workers: Readonly<Record<string, readonly Worker[]>>
+  /** Numbers of waiters to whom a seat was on its way. */
+  readonly owed: readonly number[]
+  readonly asked: readonly GivingAsked[]
+}
+
+/** One who was asked to give its seat to the waiter of that number: the number among those at work there. */
+export interface GivingAsked {
+  readonly waiting: number
+  readonly endpoint: string
+  readonly worker: number
+  readonly gave: boolean
 }
 
 export type MachineEntry = Omit<Machine, 'endpoint' | 'changes' | 'begun'> &
@@ -72,7 +91,7 @@ export interface WaitingEntry {
 /** What was done with the waiter of that number. */
 export interface ActionEntry {
   readonly waiting: number
-  readonly kind: 'start' | 'promise' | 'nobody'
+  readonly kind: 'start' | 'promise' | 'nobody' | 'giveWay'
   readonly endpoint: string | undefined
   readonly asTry: boolean
 }
@@ -88,4 +107,11 @@ export function actionEntry<W extends Waiting>(
     endpoint: action.kind === 'nobody' ? undefined : action.endpoint,
     asTry: action.kind === 'start' && action.asTry,
   }
+}
+
+/** Of those who were asked only who gave. */
+export function givingEntries(asked: readonly GivingAsked[]): ActionEntry[] {
+  return asked
+    .filter(({ gave }) => gave)
+    .map(({ waiting, endpoint }) => ({ waiting, kind: 'giveWay', endpoint, asTry: false }))
 }

@@ -8,16 +8,16 @@ import { decide, decideFor } from './decide.ts'
 import type { DecisionEntry } from './decision-entry.ts'
 import { type Decision, Decisions } from './decisions.ts'
 import type { Tastes } from './field.ts'
-import { type Giving, giveWay } from './give-way.ts'
+import { type Giving, giveWay, type Worker } from './give-way.ts'
 import { type Hindered, hinderedAt } from './hindered.ts'
 import type { Priority } from './line.ts'
 import type { Need } from './need.ts'
-import { recording, recordingOne } from './noting.ts'
+import { recording, recordingGivings, recordingOne } from './noting.ts'
 import { Turns } from './pickers.ts'
 import type { Action, Crowds, LineView, Waiting } from './plan.ts'
 import type { Prices } from './prices.ts'
 import type { OperatorWords } from './rules/meant.ts'
-import { type Progress, type Run, Running } from './running.ts'
+import { look, type Progress, type Run, Running } from './running.ts'
 import { Rush } from './rush.ts'
 import { Shares } from './shares.ts'
 import { Survey } from './survey.ts'
@@ -117,11 +117,28 @@ export class Dispatcher {
   }
 
   /**
-   * Has batch work give its seats to people in line, one to each, in the order of the line: `giving` has the last word on
-   * each, and does it.
+   * Has batch work give its seats to people in line, one to each, in the order of the line: `owner` has the last word on
+   * each, and does it. Only where somebody gave it is noted: all others go on as they were.
    */
-  giveWay<W extends Waiting>(line: LineView<W>, nowMs: number, giving: Giving<W>): void {
-    giveWay(this.#glance.at(nowMs), line, this.running, giving)
+  giveWay<W extends Waiting>(line: LineView<W>, nowMs: number, owner: SeatOwner<W>): void {
+    const snapshot = this.#glance.at(nowMs)
+    const workers = new Map<string, readonly RunAtWork[]>()
+    const giving: Giving<W, RunAtWork> = {
+      ...owner,
+      workersAt: (endpoint) => {
+        let there = workers.get(endpoint)
+        if (!there) {
+          there = workersOf(this.running.of(endpoint), nowMs)
+          workers.set(endpoint, there)
+        }
+        return there
+      },
+    }
+    if (!this.#record) return giveWay(snapshot, line, giving)
+    const noted = recordingGivings(snapshot, line, giving)
+    giveWay(noted.snapshot, noted.line, noted.giving)
+    const entry = noted.done()
+    if (entry) this.#record(entry)
   }
 
   /** How likely a request is to be finished in so many seconds from its start, at the best place there is. */
@@ -251,6 +268,27 @@ export class Dispatcher {
   forget(endpoint: string): void {
     this.costs.forget(endpoint)
   }
+}
+
+/** Who tells what `giveWay` can not see, and gives the seats. */
+export type SeatOwner<W> = Omit<Giving<W, RunAtWork>, 'workersAt'>
+
+export interface RunAtWork extends Worker {
+  readonly run: Run
+}
+
+function workersOf(runs: readonly Run[], nowMs: number): RunAtWork[] {
+  return runs.map((run) => {
+    look(run, runs.length, nowMs)
+    const { isBatch, loadEndsMs, progress, served, work, secondsLeft } = run
+    return {
+      run,
+      weights: served.weights,
+      secondsLeft,
+      gives: isBatch && loadEndsMs === 0 && progress.pieces > 0,
+      tokens: work.promptTokens + progress.pieces,
+    }
+  })
 }
 
 /** Samples from which on a speed is known. */

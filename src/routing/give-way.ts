@@ -1,6 +1,5 @@
 import { prefillSAt } from './costs/rates.ts'
 import type { LineView, Snapshot, Waiting } from './plan.ts'
-import { look, type Run, type Running } from './running.ts'
 
 /** So many at the head of the line are looked at: whoever stands further back does not get the next seats anyway. */
 const lookedAtMost = 16
@@ -11,12 +10,25 @@ const savedForReread = 1
 /** So many who could give way are asked for each who waits. */
 const askedMost = 4
 
+/** Somebody on a seat, as one who waits for it sees it. */
+export interface Worker {
+  readonly weights: string
+  /** Seconds until it ends by itself. */
+  readonly secondsLeft: number
+  /** It could go on later: batch work that says something already, so that its prompt is read. */
+  readonly gives: boolean
+  /** Of its prompt and of what it has said: they would be read again. */
+  readonly tokens: number
+}
+
 /** What only the owner of requests and seats can tell. */
-export interface Giving<W> {
+export interface Giving<W, R extends Worker> {
+  /** Who works at an endpoint; the same objects as long as one decision takes. */
+  workersAt(endpoint: string): readonly R[]
   /** A seat is on its way to it already. */
   isOwed(waiting: W): boolean
   /** True: this one gives its seat to that one, now. */
-  mayGive(run: Run, waiting: W, why: WhyGiven): boolean
+  mayGive(worker: R, waiting: W, why: WhyGiven): boolean
 }
 
 /** What an interruption was expected to bring and to cost, in seconds. */
@@ -28,8 +40,8 @@ export interface WhyGiven {
 }
 
 /** Somebody who could give way. */
-interface Giver extends WhyGiven {
-  readonly run: Run
+interface Giver<R> extends WhyGiven {
+  readonly worker: R
   /** What is saved, less what is read twice. */
   readonly worthS: number
 }
@@ -41,13 +53,12 @@ interface Giver extends WhyGiven {
  *
  * `giving` is asked about the best ones first, and acts where it says yes.
  */
-export function giveWay<W extends Waiting>(
+export function giveWay<W extends Waiting, R extends Worker>(
   snapshot: Snapshot,
   line: LineView<W>,
-  running: Running,
-  giving: Giving<W>,
+  giving: Giving<W, R>,
 ): void {
-  const given = new Set<Run>()
+  const given = new Set<R>()
   /** Waiters before this one for each model: they get the seats that come free first. */
   const ahead = new Map<string, number>()
   let looked = 0
@@ -58,60 +69,52 @@ export function giveWay<W extends Waiting>(
     const before = ahead.get(model) ?? 0
     ahead.set(model, before + 1)
     if (waiting.priority !== 'interactive') continue
-    const givers = giversFor(snapshot, waiting, running, before, given)
+    const givers = giversFor(snapshot, waiting, giving, before, given)
     const giver = givers
       .slice(0, askedMost)
-      .find(({ run, savedS, rereadS }) => giving.mayGive(run, waiting, { savedS, rereadS }))
+      .find(({ worker, savedS, rereadS }) => giving.mayGive(worker, waiting, { savedS, rereadS }))
     if (!giver) continue
-    given.add(giver.run)
+    given.add(giver.worker)
     // It does not wait for one of the seats that come free by themselves.
     ahead.set(model, before)
   }
 }
 
 /** The best first. */
-function giversFor(
+function giversFor<W extends Waiting, R extends Worker>(
   snapshot: Snapshot,
-  waiting: Waiting,
-  running: Running,
+  waiting: W,
+  giving: Giving<W, R>,
   before: number,
-  given: ReadonlySet<Run>,
-): Giver[] {
+  given: ReadonlySet<R>,
+): Giver<R>[] {
   const field = snapshot.fieldOf(waiting)
   if (field.distrust !== undefined) return []
   const { promptTokens } = waiting.work
   const firstWordsS: number[] = []
-  const candidates: { run: Run; firstWordS: number; rereadS: number }[] = []
+  const candidates: { worker: R; firstWordS: number; rereadS: number }[] = []
   for (const [at, place] of field.places.entries()) {
     if (!place.warm || place.held) continue
-    const runs = running.of(place.endpoint.name)
-    const readTokenS = prefillSAt(place.rates, runs.length)
+    const workers = giving.workersAt(place.endpoint.name)
+    const readTokenS = prefillSAt(place.rates, workers.length)
     const cached = snapshot.hasCaches ? snapshot.cachedTokens(waiting, field, at) : 0
     const firstWordS = Math.max(0, promptTokens - cached) * readTokenS
     for (let seat = 0; seat < place.free; seat++) firstWordsS.push(firstWordS)
-    for (const run of runs) {
-      if (run.served.weights !== place.weights || given.has(run)) continue
-      look(run, runs.length, snapshot.nowMs)
-      firstWordsS.push(run.secondsLeft + firstWordS)
-      if (!isGiver(run)) continue
-      const rereadS = (run.work.promptTokens + run.progress.pieces) * readTokenS
-      candidates.push({ run, firstWordS, rereadS })
+    for (const worker of workers) {
+      if (worker.weights !== place.weights || given.has(worker)) continue
+      firstWordsS.push(worker.secondsLeft + firstWordS)
+      if (worker.gives) candidates.push({ worker, firstWordS, rereadS: worker.tokens * readTokenS })
     }
   }
   firstWordsS.sort(ascending)
   const otherwiseS = firstWordsS[Math.min(before, firstWordsS.length - 1)] ?? 0
-  const givers: Giver[] = []
-  for (const { run, firstWordS, rereadS } of candidates) {
+  const givers: Giver<R>[] = []
+  for (const { worker, firstWordS, rereadS } of candidates) {
     const savedS = otherwiseS - firstWordS
     const worthS = savedS - savedForReread * rereadS
-    if (savedS > savedLeastS && worthS > 0) givers.push({ run, savedS, rereadS, worthS })
+    if (savedS > savedLeastS && worthS > 0) givers.push({ worker, savedS, rereadS, worthS })
   }
   return givers.sort((one, other) => other.worthS - one.worthS)
-}
-
-/** It says something already: there is something to go on with, and its prompt is read. */
-function isGiver({ isBatch, loadEndsMs, progress }: Run): boolean {
-  return isBatch && loadEndsMs === 0 && progress.pieces > 0
 }
 
 const ascending = (one: number, other: number) => one - other

@@ -2,11 +2,14 @@ import {
   actionEntry,
   type DecisionEntry,
   type FieldEntry,
+  type GivingAsked,
+  givingEntries,
   type MachineEntry,
   type PlaceEntry,
   type WaitingEntry,
 } from './decision-entry.ts'
 import type { Field, Machine, Place } from './field.ts'
+import type { Giving, Worker } from './give-way.ts'
 import type { Action, Crowds, LineView, Snapshot, Waiting } from './plan.ts'
 import { pressureOf } from './pressure.ts'
 
@@ -57,6 +60,63 @@ export function recordingOne<W extends Waiting>(
   return {
     snapshot: notes.snapshot,
     done: (action) => notes.entry(action ? [action] : [], { alone: true, keys: 1 }),
+  }
+}
+
+/** The same for seats that are given to people; `done` without an entry: nobody gave any. */
+export function recordingGivings<W extends Waiting, R extends Worker>(
+  inner: Snapshot,
+  innerLine: LineView<W>,
+  innerGiving: Giving<W, R>,
+): {
+  snapshot: Snapshot
+  line: LineView<W>
+  giving: Giving<W, R>
+  done: () => DecisionEntry | undefined
+} {
+  const noted = recording(inner, innerLine)
+  const seen: W[] = []
+  const workers: Record<string, Worker[]> = {}
+  const places = new Map<R, Pick<GivingAsked, 'endpoint' | 'worker'>>()
+  const owed: number[] = []
+  const asked: GivingAsked[] = []
+  const line: LineView<W> = {
+    ...noted.line,
+    *inOrder(nowMs, passed) {
+      for (const waiting of noted.line.inOrder(nowMs, passed)) {
+        seen.push(waiting)
+        yield waiting
+      }
+    },
+  }
+  const giving: Giving<W, R> = {
+    workersAt(endpoint) {
+      const there = innerGiving.workersAt(endpoint)
+      workers[endpoint] ??= there.map((each, worker) => {
+        places.set(each, { endpoint, worker })
+        const { weights, secondsLeft, gives, tokens } = each
+        return { weights, secondsLeft, gives, tokens }
+      })
+      return there
+    },
+    isOwed(waiting) {
+      const isOwed = innerGiving.isOwed(waiting)
+      if (isOwed) owed.push(seen.indexOf(waiting))
+      return isOwed
+    },
+    mayGive(worker, waiting, why) {
+      const gave = innerGiving.mayGive(worker, waiting, why)
+      asked.push({ waiting: seen.indexOf(waiting), ...places.get(worker)!, gave })
+      return gave
+    },
+  }
+  return {
+    ...{ snapshot: noted.snapshot, line, giving },
+    done() {
+      const actions = givingEntries(asked)
+      if (actions.length === 0) return undefined
+      return { ...noted.done([]), actions, givings: { workers, owed, asked } }
+    },
   }
 }
 

@@ -5,12 +5,16 @@ import {
   actionEntry,
   type DecisionEntry,
   type FieldEntry,
+  type GivingAsked,
+  type GivingsEntry,
+  givingEntries,
   type MachineEntry,
   type PlaceEntry,
   type WaitingEntry,
 } from './decision-entry.ts'
 import { Ends } from './ends.ts'
 import { type Field, type Machine, noOpenings, type Place } from './field.ts'
+import { giveWay, type Worker } from './give-way.ts'
 import type { TurnsTaken } from './pickers.ts'
 import type { LineView, Snapshot, Waiting } from './plan.ts'
 import { Scratch } from './scratch.ts'
@@ -20,12 +24,42 @@ const nobody: ReadonlySet<string> = new Set()
 /** Makes a logged decision once more; what is done now is told as the log tells what was done then. */
 export function decidedAgain(entry: DecisionEntry): ActionEntry[] {
   const { snapshot, line } = replayed(entry)
+  if (entry.givings) return givenAgain(entry.givings, snapshot, line)
   const waiting = [...line.inOrder(snapshot.nowMs, nobody)]
   const [first] = waiting
   const actions = entry.alone
     ? [first && decideFor(snapshot, first, line)].filter((action) => action !== undefined)
     : decide(snapshot, line)
   return actions.map((action) => actionEntry(action, waiting))
+}
+
+/** Those at work say what they said then; who was not asked then says yes. */
+function givenAgain(
+  { workers, owed, asked: noted }: GivingsEntry,
+  snapshot: Snapshot,
+  line: LineView<Waiting>,
+): ActionEntry[] {
+  const waiters = [...line.inOrder(snapshot.nowMs, nobody)]
+  const asked: GivingAsked[] = []
+  const at = new Map<Worker, Pick<GivingAsked, 'endpoint' | 'worker'>>()
+  for (const [endpoint, there] of Object.entries(workers))
+    for (const [worker, each] of there.entries()) at.set(each, { endpoint, worker })
+  giveWay(snapshot, line, {
+    workersAt: (endpoint) => workers[endpoint] ?? [],
+    isOwed: (waiting) => owed.includes(waiters.indexOf(waiting)),
+    mayGive(each, who) {
+      const waiting = waiters.indexOf(who)
+      const { endpoint, worker } = at.get(each)!
+      const then = noted.find(
+        (other) =>
+          other.waiting === waiting && other.endpoint === endpoint && other.worker === worker,
+      )
+      const gave = then?.gave ?? true
+      asked.push({ waiting, endpoint, worker, gave })
+      return gave
+    },
+  })
+  return givingEntries(asked)
 }
 
 /** A logged decision as something that can be decided once more. */

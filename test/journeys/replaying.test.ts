@@ -54,8 +54,8 @@ describe('a log of decisions', () => {
 
     const same = await runCommand(['route', 'replay', path, '--json'])
     expect(JSON.parse(same.stdout)).toEqual({
-      ...{ decisions: lines.length, newcomers, hedges: 0, same: lines.length, different: 0 },
-      ...{ unreadable: 0, first: null },
+      ...{ decisions: lines.length, newcomers, hedges: 0, givings: 0, same: lines.length },
+      ...{ different: 0, unreadable: 0, first: null },
     })
     expect(same.code).toBe(0)
 

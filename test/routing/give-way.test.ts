@@ -20,7 +20,7 @@ function given(scene: Scene, more: { owed?: string[]; never?: string[] } = {}): 
   const story: string[] = []
   scene.dispatcher.giveWay(scene.line, scene.nowMs, {
     isOwed: ({ name }) => more.owed?.includes(name) ?? false,
-    mayGive: ({ served }, { name }) => {
+    mayGive: ({ run: { served } }, { name }) => {
       if (more.never?.includes(served.endpoint)) return false
       story.push(`${name}<${served.endpoint}`)
       return true

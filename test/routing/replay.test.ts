@@ -57,6 +57,50 @@ describe('a log of decisions', () => {
     for (const count of Object.values(made)) expect(count).toBeGreaterThan(100)
   })
 
+  it('gives the same seats to people when it is read again, and says where another rule would not', () => {
+    let given = 0
+    fc.assert(
+      fc.property(
+        fc.array(machineAny, { minLength: 1, maxLength: 4 }),
+        fc.array(fc.constantFrom('interactive' as const, 'normal' as const), { maxLength: 6 }),
+        fc.array(fc.boolean(), { minLength: 1, maxLength: 8 }),
+        fc.integer({ min: 0, max: 150 }),
+        (machines, people, answers, pieces) => {
+          const log: DecisionEntry[] = []
+          const named = machines.map((each, at) => ({ ...each, name: `m${at}`, resident: true }))
+          const cachedTokens = ({ name }: { name: string }) => (name === 'm1' ? 40 : 0)
+          const note = (entry: DecisionEntry) => void log.push(readBack(entry))
+          const scene = new Scene(named, { cachedTokens }, note)
+          for (let each = 0; each < 14; each++) scene.come({ priority: 'batch' })
+          for (let round = 0; round < 5; round++) scene.walk()
+          for (const { name } of named) scene.says(name, pieces)
+          scene.nowMs += 3_000
+          for (const priority of people) scene.come({ priority })
+          log.length = 0
+          let asked = 0
+          const { dispatcher, line, nowMs } = scene
+          dispatcher.giveWay(line, nowMs, {
+            isOwed: ({ name }) => name.endsWith('7'),
+            mayGive: () => answers[asked++ % answers.length]!,
+          })
+          for (const entry of log) {
+            expect(asText(decidedAgain(entry))).toBe(asText(entry.actions))
+            expect(entry.actions.length).toBeGreaterThan(0)
+            given += entry.actions.length
+            // Had it had nothing to go on with, it would have kept its seat.
+            const workers = Object.entries(entry.givings!.workers).map(
+              ([name, there]) => [name, there.map((each) => ({ ...each, gives: false }))] as const,
+            )
+            const silent = { ...entry.givings!, workers: Object.fromEntries(workers) }
+            expect(decidedAgain({ ...entry, givings: silent })).toEqual([])
+          }
+        },
+      ),
+      { numRuns: 150 },
+    )
+    expect(given).toBeGreaterThan(50)
+  })
+
   it('shows where another policy would have sent a newcomer, and one who waited', () => {
     const log: DecisionEntry[] = []
     const note = (entry: DecisionEntry) => void log.push(readBack(entry))

@@ -180,8 +180,8 @@ class Ours implements Policy {
     let isAny = false
     this.#dispatcher.giveWay(this.#line, this.#view.nowMs, {
       isOwed: () => false,
-      mayGive: ({ progress }) => {
-        const stay = progress as Stay
+      mayGive: ({ run }) => {
+        const stay = run.progress as Stay
         if (stay.waiter.hasBegun || !stay.visit) return false
         isAny = true
         this.#interrupt(stay, stay.visit)

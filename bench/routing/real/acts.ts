@@ -33,6 +33,7 @@ export const acts: Readonly<Record<string, Act>> = {
     ...usual,
     ...{ peer: haproxyByClass, figures: ['inTime', 'batchDone', 'jain', 'people50', 'people99'] },
     drainMs: 2 * minutesMs,
+    continues: true,
     note: 'ends two minutes after the last arrival, for the model too',
   },
   B6: {

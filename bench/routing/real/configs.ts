@@ -98,7 +98,7 @@ export function nginxBlocks(port: number, machines: readonly Address[]): string 
   )
 }
 
-/** Ours as it comes: slots are found out. Beside the study there is no model to ask questions of our own. */
+/** Ours as it comes: slots are found out. Where answers go on later the model is asked how it does so, beside the study. */
 export function oursConfig(continues: boolean, machines: readonly Address[]): string {
   return `version: 1
 listen: 127.0.0.1:0
