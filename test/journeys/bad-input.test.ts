@@ -199,9 +199,13 @@ describe.each(paths)('bad input at %s', (path, family) => {
     const stop = () => (over = true)
     void answered.then(stop, stop)
     while (!over && sent < 100 * bodyBytesMax) {
-      asking.write('x'.repeat(1024))
+      // As a client does: on when what was written is taken. The proxy reads nothing until the file for a large body is
+      // open, and on a busy machine that takes longer than to write all of this without a look at whether it is taken.
+      const goesOn = asking.write('x'.repeat(1024))
       sent += 1024
-      await new Promise(setImmediate)
+      await (goesOn
+        ? new Promise(setImmediate)
+        : Promise.race([once(asking, 'drain'), answered]).catch(() => {}))
     }
     const answer = await answered
     asking.destroy()
