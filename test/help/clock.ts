@@ -34,3 +34,36 @@ export function handClock(startMs = 1_000): HandClock {
     },
   }
 }
+
+/**
+ * Time of a machine that nobody keeps waiting: it goes on only to what is due next, and there at once. Whoever lives by
+ * it takes as long as was planned, by its own figures, however long the machine below stands still.
+ */
+export function undisturbedClock(startMs = 1_000): Clock {
+  let nowMs = startMs
+  let timers: { atMs: number; act: () => void }[] = []
+  const goOn = () => {
+    const [next] = timers.toSorted((one, other) => one.atMs - other.atMs)
+    if (!next) return
+    timers = timers.filter((each) => each !== next)
+    nowMs = Math.max(nowMs, next.atMs)
+    next.act()
+  }
+  return {
+    now: () => nowMs,
+    wall: () => Date.now(),
+    after(delayMs, act) {
+      const timer = { atMs: nowMs + delayMs, act }
+      // What is never due is no reason to go there.
+      if (Number.isFinite(delayMs)) {
+        timers.push(timer)
+        setImmediate(goOn)
+      }
+      return {
+        [Symbol.dispose]() {
+          timers = timers.filter((each) => each !== timer)
+        },
+      }
+    },
+  }
+}

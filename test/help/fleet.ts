@@ -6,6 +6,7 @@ import {
 import { type App, type AppDoors, startApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config/read.ts'
 import { type Backend, backendAt } from '../../src/core/backend.ts'
+import type { Clock } from '../../src/core/clock.ts'
 import type { ExchangeEnded } from '../../src/core/observer.ts'
 import type { Settings } from '../../src/core/settings.ts'
 import { scratchFolder } from './scratch.ts'
@@ -26,12 +27,16 @@ export interface FleetOptions {
   readonly backend?: (backend: Backend, index: number) => Backend
   readonly settings?: (settings: Settings) => Settings
   readonly doors?: AppDoors
+  /** Asked for each simulated server: a clock in place of what its settings say. */
+  readonly simulatorDoors?: () => { readonly clock: Clock }
 }
 
 /** Backends are named a, b, c … in the order given. */
 export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const folder = scratchFolder()
-  const simulators = await Promise.all(options.simulators.map((each) => startSimulator(each)))
+  const simulators = await Promise.all(
+    options.simulators.map((each) => startSimulator(each, options.simulatorDoors?.())),
+  )
   const backends = simulators.map(({ url }, index) => {
     const backend = backendAt(String.fromCharCode(97 + index), url)
     return options.backend?.(backend, index) ?? backend
