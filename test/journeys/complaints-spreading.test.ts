@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { undisturbedClock } from '../help/clock.ts'
-import type { Fleet } from '../help/fleet.ts'
+import type { Fleet, FleetOptions } from '../help/fleet.ts'
 import { openCall, wholeCall } from '../help/open-call.ts'
 import { until } from '../help/until.ts'
 import { asked, blind, chat, model, untilIdle, warmFleet } from '../help/warm-fleet.ts'
@@ -23,17 +23,19 @@ async function ask(fleet: Fleet, count: number, sideBySide: number): Promise<voi
   await Promise.all(Array.from({ length: sideBySide }, one))
 }
 
+/**
+ * Three that are equal in what they say of themselves, too: an answer takes some milliseconds here, and a server that a
+ * busy machine let stand still in its first one, or in two of them, seems to be slow, or to work for others, and is
+ * rightly asked less for a while.
+ */
+function equalFleet(options: Omit<FleetOptions, 'simulators'>, server: object = {}) {
+  const simulatorDoors = () => ({ clock: undisturbedClock() })
+  return warmFleet({ ...options, simulatorDoors, simulators: [server, server, server] })
+}
+
 describe('equal backends', () => {
   it('share what comes one after another, and what comes at once', async () => {
-    // Equal in what they say of themselves, too: an answer takes some milliseconds here, and a server that a busy machine
-    // let stand still in two of them seems to work for others, or slower, and is rightly asked less for a while.
-    const server = { slots: 4 }
-    await using fleet = await warmFleet({
-      simulators: [server, server, server],
-      simulatorDoors: () => ({ clock: undisturbedClock() }),
-      config: blind,
-      backend: seats(4),
-    })
+    await using fleet = await equalFleet({ config: blind, backend: seats(4) }, { slots: 4 })
     await ask(fleet, 30, 1)
     expect(Math.max(...servedBy(fleet)) - Math.min(...servedBy(fleet))).toBeLessThanOrEqual(6)
     await ask(fleet, 60, 6)
@@ -44,7 +46,7 @@ describe('equal backends', () => {
 
   // Elsewhere each change of the list began the round anew, so that the first one carried every quiet hour.
   it('go on sharing where they were when their list is read again after every request', async () => {
-    await using fleet = await warmFleet({ simulators: [{}, {}, {}], config: blind })
+    await using fleet = await equalFleet({ config: blind })
     const { pool } = fleet.app
     for (let each = 0; each < 30; each++) {
       await ask(fleet, 1, 1)
@@ -55,8 +57,7 @@ describe('equal backends', () => {
 
   // A cursor that moved with each try as well sent every second request's retry to the same one of three.
   it('share the retries of a third that refuses everything', async () => {
-    await using fleet = await warmFleet({
-      simulators: [{}, {}, {}],
+    await using fleet = await equalFleet({
       config: `${blind}\nbreaker: { failures: 1000, window: 1000 }\nretries: { budget_floor: 1000 }`,
     })
     fleet.simulators[0]!.faults.add({ kind: 'status', status: 500, text: 'broken' })
