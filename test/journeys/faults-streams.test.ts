@@ -19,37 +19,62 @@ const tokens = 60
 const betweenMs = 50
 const lateMsMax = 20
 
-/** A token every 50 ms, each of which says when it was written. */
-async function tick(response: ServerResponse): Promise<void> {
-  response.setHeader('content-type', 'application/x-ndjson')
-  for (let token = 0; token < tokens && !response.destroyed; token++) {
-    await sleep(betweenMs)
-    const message = { role: 'assistant', content: `${performance.now()}` }
-    response.write(`${JSON.stringify({ model: fakeModel, message, done: false })}\n`)
-  }
-  response.end(doneLine)
+/** What this process has worked, all in all; while others have the processor it does not. */
+function workedMs(): number {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1_000
 }
 
-/** How late the tokens came, in milliseconds, and in how many reads of the client. */
-async function lateness(url: string): Promise<{ lateMs: number[]; reads: number }> {
+/** A token every 50 ms, each of which says when it was written: the same to all at the same moment. */
+async function tick(responses: readonly ServerResponse[]): Promise<void> {
+  for (const each of responses) each.setHeader('content-type', 'application/x-ndjson')
+  for (let token = 0; token < tokens; token++) {
+    await sleep(betweenMs)
+    const message = { role: 'assistant', content: `${performance.now()} ${workedMs()}` }
+    const line = `${JSON.stringify({ model: fakeModel, message, done: false })}\n`
+    for (const each of responses) each.write(line)
+  }
+  for (const each of responses) each.end(doneLine)
+}
+
+interface Lateness {
+  /** From being written to being read, in milliseconds, token by token. */
+  readonly lateMs: readonly number[]
+  /** What this process worked in that time. */
+  readonly workMs: readonly number[]
+  /** Of the client. */
+  readonly reads: number
+}
+
+async function lateness(url: string): Promise<Lateness> {
   const call = request(`${url}/api/chat`, { method: 'POST', agent: false })
   call.end(JSON.stringify({ ...chat('tell me'), stream: true }))
   const [answer] = await once(call, 'response')
   const lateMs: number[] = []
+  const workMs: number[] = []
   let reads = 0
   for await (const chunk of answer as AsyncIterable<Buffer>) {
-    const nowMs = performance.now()
+    const [nowMs, nowWorkedMs] = [performance.now(), workedMs()]
     reads++
     for (const line of chunk.toString().split('\n').slice(0, -1)) {
       const { message, done } = JSON.parse(line) as { message: { content: string }; done: boolean }
-      if (!done) lateMs.push(nowMs - Number(message.content))
+      if (done) continue
+      const [writtenMs = 0, writtenWorkedMs = 0] = message.content.split(' ').map(Number)
+      lateMs.push(nowMs - writtenMs)
+      workMs.push(nowWorkedMs - writtenWorkedMs)
     }
   }
-  return { lateMs, reads }
+  return { lateMs, workMs, reads }
 }
 
+/** It answers two at once, when both are there. */
 async function tickingFleet() {
-  const ollama = await startFakeOllama((_request, response) => void tick(response))
+  let waiting: ServerResponse | undefined
+  const ollama = await startFakeOllama((_request, response) => {
+    const first = waiting
+    waiting = first ? undefined : response
+    if (first) void tick([first, response])
+  })
   const fleet = await startFleet({
     simulators: [],
     config: 'continuation: false',
@@ -59,25 +84,44 @@ async function tickingFleet() {
   const stack = new AsyncDisposableStack()
   stack.use(ollama)
   stack.use(fleet)
-  return { url: fleet.url, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+  return {
+    url: fleet.url,
+    straightUrl: ollama.url,
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  }
 }
 
-/** The 99th of a hundred; a second try where the first was late: what others on the machine need is not ours. */
-async function p99LateMs(url: string, tries = 2): Promise<number> {
-  const { lateMs, reads } = await lateness(url)
-  expect(lateMs).toHaveLength(tokens)
-  const p99Ms = lateMs.toSorted((a, b) => a - b)[Math.ceil(tokens * 0.99) - 1]!
-  // Each on its own, but for the last one and the end, which may meet.
-  const isGood = p99Ms < lateMsMax && reads >= tokens * 0.95
-  if (!isGood && tries > 1) return await p99LateMs(url, tries - 1)
-  expect(reads).toBeGreaterThanOrEqual(tokens * 0.95)
+interface Ways {
+  readonly url: string
+  /** The same way without us in it. */
+  readonly straightUrl: string
+}
+
+/**
+ * The 99th of a hundred, of what each token was late by us: what it came later than the same one on the way without us,
+ * or what was worked meanwhile, which keeps both waiting in this process. What others on the machine need keeps both
+ * waiting, too, and is not ours. A second try where the first was late.
+ */
+async function p99LateMs(ways: Ways, tries = 2): Promise<number> {
+  const [ours, straight] = await Promise.all([lateness(ways.url), lateness(ways.straightUrl)])
+  expect(ours.lateMs).toHaveLength(tokens)
+  expect(straight.lateMs).toHaveLength(tokens)
+  const byUsMs = ours.lateMs.map((ms, token) =>
+    Math.max(ms - straight.lateMs[token]!, ours.workMs[token]!),
+  )
+  const p99Ms = byUsMs.toSorted((a, b) => a - b)[Math.ceil(tokens * 0.99) - 1]!
+  // Each on its own, but for the last one and the end, which may meet, and for those that meet on any way.
+  const readsMin = Math.min(tokens, straight.reads) - tokens * 0.05
+  const isGood = p99Ms < lateMsMax && ours.reads >= readsMin
+  if (!isGood && tries > 1) return await p99LateMs(ways, tries - 1)
+  expect(ours.reads).toBeGreaterThanOrEqual(readsMin)
   return p99Ms
 }
 
 const nginx = spawnSync('nginx', ['-v']).error === undefined
 
-/** As Debian ships it: what it is given it collects, unless it is told not to. */
-async function nginxBefore(url: string) {
+/** As Debian ships it: what it is given it collects, unless it is told not to, as it is on the way without us. */
+async function nginxBefore({ url, straightUrl }: Ways) {
   const folder = scratchFolder()
   const port = await freePort()
   const file = join(folder.path, 'nginx.conf')
@@ -90,7 +134,9 @@ async function nginxBefore(url: string) {
      ${userInfo().uid === 0 ? 'user root;' : ''}
      events {}
      http { access_log off; ${temp}
-       server { listen 127.0.0.1:${port}; location / { proxy_pass ${url}; proxy_http_version 1.1; } } }`,
+       server { listen 127.0.0.1:${port}; proxy_http_version 1.1;
+         location / { proxy_pass ${url}; }
+         location /straight/ { proxy_pass ${straightUrl}/; proxy_buffering off; } } }`,
   )
   const child = spawn('nginx', ['-p', folder.path, '-c', file, '-e', 'stderr'], { stdio: 'ignore' })
   const listening = async () =>
@@ -104,6 +150,7 @@ async function nginxBefore(url: string) {
   }
   return {
     url: `http://127.0.0.1:${port}`,
+    straightUrl: `http://127.0.0.1:${port}/straight`,
     async [Symbol.asyncDispose]() {
       child.kill('SIGTERM')
       if (child.exitCode === null) await once(child, 'exit')
@@ -115,15 +162,18 @@ async function nginxBefore(url: string) {
 describe('a stream of tokens', () => {
   it('lets each one out as it comes, within 20 ms', async () => {
     await using fleet = await tickingFleet()
-    expect(await p99LateMs(fleet.url)).toBeLessThan(lateMsMax)
+    // A second after the start of a process, once, it loads what most fleets need only now and then, and stands still for a
+    // tenth of a second: the first try was always lost to it, and the second was none.
+    await Promise.all([lateness(fleet.url), lateness(fleet.straightUrl)])
+    expect(await p99LateMs(fleet)).toBeLessThan(lateMsMax)
   })
 
   it.skipIf(!nginx)(
     `does so behind an nginx that buffers${nginx ? '' : ' (skipped: there is no nginx here)'}`,
     async () => {
       await using fleet = await tickingFleet()
-      await using front = await nginxBefore(fleet.url)
-      expect(await p99LateMs(front.url)).toBeLessThan(lateMsMax)
+      await using front = await nginxBefore(fleet)
+      expect(await p99LateMs(front)).toBeLessThan(lateMsMax)
     },
   )
 
