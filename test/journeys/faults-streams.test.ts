@@ -120,7 +120,10 @@ async function p99LateMs(ways: Ways, tries = 2): Promise<number> {
 
 const nginx = spawnSync('nginx', ['-v']).error === undefined
 
-/** As Debian ships it: what it is given it collects, unless it is told not to, as it is on the way without us. */
+/**
+ * As Debian ships it: what it is given it collects, unless it is told not to, as it is on the way without us. It asks in
+ * HTTP/1.0: pieces that come with their lengths, as in 1.1, it would hand on one by one whatever it is told.
+ */
 async function nginxBefore({ url, straightUrl }: Ways) {
   const folder = scratchFolder()
   const port = await freePort()
@@ -134,7 +137,7 @@ async function nginxBefore({ url, straightUrl }: Ways) {
      ${userInfo().uid === 0 ? 'user root;' : ''}
      events {}
      http { access_log off; ${temp}
-       server { listen 127.0.0.1:${port}; proxy_http_version 1.1;
+       server { listen 127.0.0.1:${port}; proxy_http_version 1.0;
          location / { proxy_pass ${url}; }
          location /straight/ { proxy_pass ${straightUrl}/; proxy_buffering off; } } }`,
   )
