@@ -1,4 +1,4 @@
-import type { Clock } from '../../core/clock.ts'
+import { type Clock, sleep } from '../../core/clock.ts'
 import type { Place, Ways } from './manner.ts'
 import { type AskProbe, type Measured, measure, type Probed } from './measure.ts'
 
@@ -39,8 +39,8 @@ const waitingMax = 64
 /** Between two looks for a free seat; doubled with each that finds none. */
 const lookMsFirst = 250
 const lookMsMax = 30_000
-/** Where no seat was ever free for so long the questions wait in line for one, or a full fleet would never be known. */
-const patienceMs = 60_000
+/** From then on that a model was seen the questions wait in line like any other, or a full fleet would never be known. */
+const patienceMs = 30_000
 /** After a probe that failed; doubled with each further one. */
 const pauseMsFirst = 30_000
 const pauseMsMax = 3_600_000
@@ -53,7 +53,7 @@ interface Waiting {
 /**
  * How each model goes on with an answer that was begun. No list says it, so it is measured: once for each model and
  * release, in the background, one at a time, after it was first seen to stream and as soon as the backend that had the
- * stream has a seat free; where none is for a minute the questions take their turn.
+ * stream has a seat free; where none is for half a minute the questions take their turn.
  */
 export class Conformance {
   readonly #doors: ConformanceDoors
@@ -63,6 +63,7 @@ export class Conformance {
   #underWay: string | undefined
   #timer: Disposable | undefined
   #lookMs = lookMsFirst
+  #isStopped = false
 
   constructor(doors: ConformanceDoors) {
     this.#doors = doors
@@ -102,6 +103,7 @@ export class Conformance {
 
   /** Ends the timer; what is under way ends by itself. */
   stop(): void {
+    this.#isStopped = true
     this.#timer?.[Symbol.dispose]()
     this.#waiting.clear()
   }
@@ -113,31 +115,39 @@ export class Conformance {
 
   #look(): void {
     if (this.#underWay !== undefined || this.#waiting.size === 0) return
-    const { isIdle, isThere, clock } = this.#doors
-    for (const [key, { sighting, sinceMs }] of this.#waiting) {
-      const mayAsk = clock.now() - sinceMs < patienceMs ? isIdle : isThere
-      if (!mayAsk(sighting)) continue
+    for (const [key, waiting] of this.#waiting) {
+      if (!this.#mayAsk(waiting)) continue
       this.#waiting.delete(key)
       this.#lookMs = lookMsFirst
       this.#underWay = key
-      void this.#probe(key, sighting, mayAsk)
+      void this.#probe(key, waiting)
       return
     }
     this.#lookIn(this.#lookMs)
     this.#lookMs = Math.min(this.#lookMs * 2, lookMsMax)
   }
 
-  async #probe(
-    key: string,
-    sighting: Sighting,
-    mayAsk: (sighting: Sighting) => boolean,
-  ): Promise<void> {
+  #mayAsk({ sighting, sinceMs }: Waiting): boolean {
+    const { isIdle, isThere, clock } = this.#doors
+    return isIdle(sighting) || (clock.now() - sinceMs >= patienceMs && isThere(sighting))
+  }
+
+  /** Somebody needs the seat: it is their turn first. Where the model is gone, asking on would load it. */
+  async #turn(waiting: Waiting): Promise<void> {
+    while (!this.#mayAsk(waiting)) {
+      if (this.#isStopped) throw new Error('the proxy stops')
+      if (!this.#doors.isThere(waiting.sighting)) throw new Error('it is not in memory any more')
+      await sleep(this.#doors.clock, lookMsFirst)
+    }
+  }
+
+  async #probe(key: string, waiting: Waiting): Promise<void> {
+    const { sighting } = waiting
     const ask = this.#doors.askAt(sighting)
     try {
-      const result = await measure(sighting, (path, body) => {
-        // Somebody needs the seat, or the model is gone: asking on would make one wait, or load the other.
-        if (!mayAsk(sighting)) throw new Error('no seat is free any more')
-        return ask(path, body)
+      const result = await measure(sighting, async (path, body) => {
+        await this.#turn(waiting)
+        return await ask(path, body)
       })
       if (Object.values(result).every((ways) => ways === undefined))
         throw new Error('it said too little to be measured')

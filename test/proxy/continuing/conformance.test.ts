@@ -111,7 +111,7 @@ describe('what is known of the models', () => {
   })
 
   // In a fleet that was full from the first minute on nothing was ever measured, so that no answer could go on elsewhere.
-  it('waits in line for a seat where none was free for a minute, as long as the model is there', async () => {
+  it('waits in line for a seat where none was free for half a minute, as long as the model is there', async () => {
     let isThere = false
     const { clock, conformance, asked, ended } = bench({
       isIdle: () => false,
@@ -127,23 +127,52 @@ describe('what is known of the models', () => {
 
     const patient = bench({ isIdle: () => false, isThere: () => true })
     patient.conformance.seen(sighting())
-    patient.clock.pass(59_000)
+    patient.clock.pass(29_000)
     expect(patient.asked).toEqual([])
   })
 
-  it('gives the seat up between two questions, and tries again later', async () => {
-    let looks = 0
-    const { clock, conformance, asked, ended } = bench({ isIdle: () => ++looks < 4 || looks > 10 })
+  it('gives the seat up between two questions, and asks on when one is free again', async () => {
+    let isIdle = true
+    const { clock, conformance, asked, ended } = bench({
+      isIdle: () => isIdle,
+      isThere: () => true,
+      ask: (path, body) => {
+        isIdle = asked.length !== 2
+        return goesOn(path, body)
+      },
+    })
+    conformance.seen(sighting())
+    clock.pass(250)
+    await until(() => asked.length === 2)
+    for (let each = 0; each < 20; each++) {
+      clock.pass(250)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect(asked.length).toBe(2)
+    isIdle = true
+    clock.pass(250)
+    await until(() => ended.length === 1)
+    expect(ended).toEqual(['d1: measured'])
+  })
+
+  it('asks no more where the model has left the memory between two questions, and tries again later', async () => {
+    let isIdle = true
+    const { clock, conformance, asked, ended } = bench({
+      isIdle: () => isIdle,
+      ask: (path, body) => {
+        isIdle = asked.length !== 2
+        return goesOn(path, body)
+      },
+    })
     conformance.seen(sighting())
     clock.pass(250)
     await until(() => ended.length === 1)
-    expect(ended).toEqual(['d1: Error: no seat is free any more'])
-    expect(asked.length).toBe(2)
+    expect(ended).toEqual(['d1: Error: it is not in memory any more'])
+    isIdle = true
     conformance.seen(sighting())
     clock.pass(1_000)
     expect(asked.length).toBe(2)
     clock.pass(30_000)
-    looks = 10
     conformance.seen(sighting())
     clock.pass(250)
     await until(() => ended.length === 2)
