@@ -1,3 +1,4 @@
+import { Ewma } from '../core/ewma.ts'
 import type { Figures } from '../core/observer.ts'
 
 /**
@@ -15,6 +16,11 @@ export class Seats {
   #pauseMsUnclear = pauseMsUnclearFirst
   /** What the agent there has learned; undefined: nobody there says. */
   #told: number | undefined
+  #takenMs = Number.NEGATIVE_INFINITY
+  /** How long seats are held by those who are served. */
+  readonly #heldMs = new Ewma(0.2)
+  /** When the try began that was last taken to show one seat more, while nobody has shown the opposite. */
+  #believedFromMs: number | undefined
   /** Requests in a row that took the last seat and were kept waiting behind it. */
   #heldUp = 0
 
@@ -29,6 +35,7 @@ export class Seats {
     this.#fixed = fixed
     this.#known = fixed ?? 1
     this.#try = undefined
+    this.#believedFromMs = undefined
   }
 
   /**
@@ -50,6 +57,7 @@ export class Seats {
     this.#told = undefined
     this.#known = 1
     this.#try = undefined
+    this.#believedFromMs = undefined
     this.#tryAfterMs = 0
     this.#pauseMs = pauseMsFirst
     this.#pauseMsUnclear = pauseMsUnclearFirst
@@ -71,14 +79,19 @@ export class Seats {
     return this.#used < this.#known
   }
 
-  /** One seat beyond the known ones may be tried. */
+  /**
+   * One seat beyond the known ones may be tried. Not right behind another request: that one may be read later, and then it
+   * would be the one that waits.
+   */
   mayTry(nowMs: number): boolean {
+    const apartMs = Math.min(apartMsMax, apartShareMax * (this.#heldMs.value ?? 0))
     return (
       this.#fixed === undefined &&
       this.#try === undefined &&
       this.#used === this.#known &&
       this.#known < seatsLearnedMax &&
-      nowMs >= this.#tryAfterMs
+      nowMs >= this.#tryAfterMs &&
+      nowMs - this.#takenMs >= apartMs
     )
   }
 
@@ -86,20 +99,23 @@ export class Seats {
   take(nowMs: number, asTry: boolean): Seat | undefined {
     if (this.free) {
       this.#used++
+      this.#takenMs = nowMs
       return new Seat(this, nowMs, false, !this.free)
     }
     if (!asTry || !this.mayTry(nowMs)) return undefined
     this.#used++
     const seat = new Seat(this, nowMs, true, false)
-    this.#try = { seat, startedMs: nowMs, neighbourEndedMs: undefined }
+    this.#try = { seat, startedMs: nowMs, neighbourEndedMs: undefined, hasOvertaken: false }
     return seat
   }
 
   /** Called once by a seat when it is given back. */
   back(seat: Seat, nowMs: number, served: Served | undefined): void {
     this.#used--
+    if (served) this.#heldMs.add(nowMs - seat.takenMs)
     const trial = this.#try
     if (trial?.seat !== seat) {
+      if (this.#told === undefined) this.#disprove(seat, nowMs, served)
       if (trial) trial.neighbourEndedMs ??= nowMs
       else if (seat.isLast) this.#doubt(nowMs, served)
       return
@@ -110,6 +126,7 @@ export class Seats {
     switch (verdict) {
       case 'free':
         this.#known++
+        this.#believedFromMs = trial.startedMs
         this.#pauseMs = pauseMsFirst
         this.#pauseMsUnclear = pauseMsUnclearFirst
         this.#tryAfterMs = nowMs
@@ -123,6 +140,23 @@ export class Seats {
     }
   }
 
+  /**
+   * Of two requests that are sent in one moment the later one may be read first: a try gets the slot of the one before
+   * it, looks free, and it is the other that waits. That one's figures tell it, during the try or after it.
+   */
+  #disprove(seat: Seat, nowMs: number, served: Served | undefined): void {
+    const hiddenMs = served && hiddenMsOf(served)
+    if (hiddenMs === undefined || hiddenMs <= heldUpMsMin) return
+    const hadWaitedAt = (startedMs: number) =>
+      seat.takenMs <= startedMs && startedMs < seat.takenMs + hiddenMs
+    if (this.#try && hadWaitedAt(this.#try.startedMs)) this.#try.hasOvertaken = true
+    if (this.#believedFromMs === undefined || !hadWaitedAt(this.#believedFromMs)) return
+    this.#believedFromMs = undefined
+    if (this.#known === 1) return
+    this.#known--
+    this.#pause(nowMs)
+  }
+
   /** What was learned may have been wrong, or true only until the server was started anew. */
   #doubt(nowMs: number, served: Served | undefined): void {
     const hiddenMs = served && hiddenMsOf(served)
@@ -133,6 +167,7 @@ export class Seats {
     this.#heldUp = isHeldUp ? this.#heldUp + 1 : 0
     if (this.#heldUp < heldUpMax) return
     this.#heldUp = 0
+    this.#believedFromMs = undefined
     this.#known--
     this.#pause(nowMs)
   }
@@ -182,6 +217,8 @@ interface Try {
   readonly startedMs: number
   /** When the first of the others gave its seat back. */
   neighbourEndedMs: number | undefined
+  /** One that was sent before it waited when it began. */
+  hasOvertaken: boolean
 }
 
 /** More seats than any Ollama is run with; a liar that hides its waiting must not be given everything. */
@@ -192,6 +229,9 @@ const pauseMsMax = 600_000
 /** A try that told nothing (its client left) is soon made again; many that told nothing are not worth the trouble. */
 const pauseMsUnclearFirst = 2_000
 const pauseMsUnclearMax = 60_000
+/** A new connection to a distant server takes so long; where seats are held for moments, a share of that has to do. */
+const apartMsMax = 100
+const apartShareMax = 0.1
 /** Below this, or this share of the try, a neighbour's rest is too short to tell waiting from overhead. */
 const overlapMsMin = 20
 const overlapShareMin = 0.1
@@ -210,9 +250,16 @@ export function judgeTry(
     startedMs,
     endedMs,
     neighbourEndedMs,
-  }: { startedMs: number; endedMs: number; neighbourEndedMs: number | undefined },
+    hasOvertaken = false,
+  }: {
+    startedMs: number
+    endedMs: number
+    neighbourEndedMs: number | undefined
+    hasOvertaken?: boolean
+  },
   served: Served | undefined,
 ): 'free' | 'hidden' | 'unclear' {
+  if (hasOvertaken) return 'hidden'
   const overlapMs = (neighbourEndedMs ?? endedMs) - startedMs
   if (!served || overlapMs < Math.max(overlapMsMin, overlapShareMin * (endedMs - startedMs)))
     return 'unclear'

@@ -19,8 +19,8 @@ import { SeatWatch } from './seat-watch.ts'
 import type { FoundWaiter, ShownWaiter, WaitingNow } from './waiting-now.ts'
 import type { WaitingRoom } from './waiting-room.ts'
 
-/** Some things come true by time alone (a try that is due again): who waits looks again this often. */
-const tickMs = 1_000
+/** Some things come true by time alone (a try that is due, or far enough from the last request): who waits looks again. */
+const tickMs = 250
 
 /**
  * Who gave its seat away waits for so long at least. It stands before all other batch work, and the overdue have their
@@ -128,6 +128,10 @@ export class Queue implements WaitingRoom, WaitingNow {
 
   countOf(model: string): number {
     return this.#line.countOf(model)
+  }
+
+  batchOf(model: string): number {
+    return this.#line.batchOf(model)
   }
 
   waitedMsOf(model: string, nowMs: number): number {

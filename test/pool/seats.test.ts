@@ -75,6 +75,70 @@ function underLoad(slots: number, seats: Seats, forMs: number, fromMs = 0) {
   return { tries, mostHidden }
 }
 
+// Two requests leave in one moment, and the later one is read first: it was the try, looked free, and from then on people
+// were sent to a seat that did not exist, and waited there unseen for ten seconds and more.
+describe('a try that overtook a request that was sent just before it', () => {
+  const sent = (hiddenMs: number, takenBeforeMs: number) => {
+    const seats = new Seats(undefined)
+    const first = seats.take(1_000 - takenBeforeMs, false)!
+    const trial = seats.take(1_000, true)!
+    expect(trial.isTry).toBe(true)
+    return {
+      seats,
+      trial,
+      before: (nowMs: number) => {
+        first.giveBack(nowMs, withFigures(nowMs - 1_000 + takenBeforeMs, hiddenMs))
+      },
+    }
+  }
+
+  it('shows no seat when that one ends before it', () => {
+    const { seats, trial, before } = sent(600, 3)
+    before(2_500)
+    trial.giveBack(3_000, withFigures(2_000, 0))
+    expect(seats.limit).toBe(1)
+  })
+
+  it('is not believed any longer when that one ends behind it', () => {
+    const { seats, trial, before } = sent(1_990, 3)
+    trial.giveBack(3_000, withFigures(2_000, 0))
+    expect(seats.limit).toBe(2)
+    before(5_000)
+    expect(seats.limit).toBe(1)
+    // The next one comes later.
+    const again = seats.take(5_001, false)!
+    expect(seats.take(6_000, true)).toBeUndefined()
+    again.giveBack(6_000)
+  })
+
+  it('shows a seat where that one had been served, or was on its way through, when it began', () => {
+    for (const [hiddenMs, takenBeforeMs] of [
+      [600, 700],
+      [40, 3],
+      [0, 0],
+    ] as const) {
+      const { seats, trial, before } = sent(hiddenMs, takenBeforeMs)
+      before(2_500)
+      trial.giveBack(3_000, withFigures(2_000, 0))
+      expect(seats.limit).toBe(2)
+    }
+  })
+})
+
+it('a try begins a little behind the request before it, once it is known how long seats are held', () => {
+  const seats = new Seats(2)
+  seats.fix(undefined)
+  const first = seats.take(0, false)!
+  // Nothing is known yet: a fresh start tries at once.
+  expect(seats.mayTry(0)).toBe(true)
+  first.giveBack(400, withFigures(400, 0))
+  const second = seats.take(1_000, false)!
+  expect([seats.mayTry(1_039), seats.mayTry(1_041)]).toEqual([false, true])
+  second.giveBack(61_000, withFigures(60_000, 0))
+  seats.take(70_000, false)
+  expect([seats.mayTry(70_099), seats.mayTry(70_100)]).toEqual([false, true])
+})
+
 describe('seats that are found out', () => {
   it.each([1, 2, 4, 7])(
     'reach the number of a server with %i, and wait there one at a time',

@@ -18,7 +18,7 @@ const { waitingMax, waitMsMax } = usual.queue
 /** As `proxy/queue` has it where nothing is said of tenants. */
 const waitingMaxOfTenant = 0.8 * waitingMax
 /** The queue's tick. */
-const tickMs = 1_000
+const tickMs = 250
 /** The prober's. */
 const beatMs = usual.probes.intervalMs
 /** A silent server's answers go on elsewhere after this. */
