@@ -1,6 +1,6 @@
 import { type Circumstances, costOf, errorOf, isFree, isTryable, savedTokens } from './cost.ts'
 import type { Field, Openings } from './field.ts'
-import { keptFor } from './holdback.ts'
+import { keptFor, leavesTries } from './holdback.ts'
 import type { Action, Crowds, Snapshot, Waiting } from './plan.ts'
 import { pressureOf } from './pressure.ts'
 import { placesMax } from './scratch.ts'
@@ -37,13 +37,17 @@ export function byCosts<W extends Waiting>(
   const count = Math.min(places.length, placesMax)
   const { costs } = scratch
   const kept = keptFor(snapshot, waiting, field)
-  const someStepBack = kept.length > 0 || field.someHeld
+  const leaves = leavesTries(waiting, line)
+  const someStepBack = kept.length > 0 || field.someHeld || leaves
   for (let at = 0; at < count; at++) {
     const place = places[at]!
-    // Who came back a moment ago, and has enough for now, steps behind those that could begin as soon.
+    // Who came back a moment ago, and has enough for now, steps behind those that could begin as soon. Seats that may not
+    // exist are for others.
     const stepsBack =
       someStepBack &&
-      (kept.includes(place) || (place.held && (place.warm ? openings.warmUnheld : openings.unheld)))
+      (kept.includes(place) ||
+        (leaves && !isFree(place) && isTryable(place)) ||
+        (place.held && (place.warm ? openings.warmUnheld : openings.unheld)))
     const cost = stepsBack ? Number.POSITIVE_INFINITY : costOf(circumstances, at, snapshot, limit)
     costs[at] = cost
     if (cost >= bestCost) continue

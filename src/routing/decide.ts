@@ -1,6 +1,7 @@
 import { byCosts } from './by-costs.ts'
 import { isFree, isTryable } from './cost.ts'
 import type { Field, Place } from './field.ts'
+import { leavesTries } from './holdback.ts'
 import { pick } from './pickers.ts'
 import type { Action, Crowds, LineView, Snapshot, Waiting } from './plan.ts'
 import { pressureOf } from './pressure.ts'
@@ -37,8 +38,11 @@ export function decide<W extends Waiting>(snapshot: Snapshot, line: LineView<W>)
       continue
     }
     const action = decideFor(snapshot, waiting, line)
-    if (action === undefined) stuck.add(key)
-    else actions.push(action)
+    if (action === undefined) {
+      // What it leaves to batch work stands behind it, with the same key.
+      if (!leavesTries(waiting, line)) stuck.add(key)
+      else if (++inAll >= depthInAll) break
+    } else actions.push(action)
     if (action?.kind === 'start' && need.seat) {
       snapshot.seatTaken(need.model)
       if (!snapshot.mayBegin(need.model)) passOver(stuck, snapshot, line)
@@ -111,7 +115,8 @@ function byRank<W extends Waiting>(
     isFree(place) && (place.warm || snapshot.mayLoad(waiting, field, at, pressure))
   const free = need.seat ? unhurried(field.places.filter(begins)) : field.places
   const now = pick(free, need, turns, settings)
-  const chosen = now ?? pick(field.places.filter(isTryable), need, turns, settings)
+  const tryable = leavesTries(waiting, line) ? [] : field.places.filter(isTryable)
+  const chosen = now ?? pick(tryable, need, turns, settings)
   if (!chosen) return undefined
   if (need.seat) begin(snapshot, chosen, undefined)
   const table: Table = {

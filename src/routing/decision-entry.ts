@@ -71,6 +71,8 @@ interface ModelEntry {
   readonly mayBegin: boolean
   readonly holdsSeat: boolean
   readonly count: number
+  /** Not there in older logs. */
+  readonly batch?: number
   readonly waitedMs: number
 }
 

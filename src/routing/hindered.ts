@@ -1,5 +1,5 @@
 import { isFree, isTryable } from './cost.ts'
-import { keptFor } from './holdback.ts'
+import { keptFor, leavesTries } from './holdback.ts'
 import type { Crowds, Snapshot, Waiting } from './plan.ts'
 import { pressureOf } from './pressure.ts'
 
@@ -19,9 +19,10 @@ export function hinderedAt(snapshot: Snapshot, waiting: Waiting, line: Crowds): 
   const field = snapshot.fieldOf(waiting)
   const pressure = pressureOf(snapshot, waiting, field, line)
   const kept = keptFor(snapshot, waiting, field)
+  const leaves = leavesTries(waiting, line)
   return field.places.map((place, at) => {
     const noLoad = !place.warm && !snapshot.mayLoad(waiting, field, at, pressure)
-    const isOpen = isFree(place) || isTryable(place)
+    const isOpen = isFree(place) || (isTryable(place) && !leaves)
     const open = kept.includes(place) ? 'kept' : 'held'
     return { backend: place.endpoint.name, reason: noLoad ? 'noLoad' : isOpen ? open : 'busy' }
   })

@@ -1,6 +1,6 @@
 import { isFree } from './cost.ts'
 import type { Field, Place } from './field.ts'
-import type { Snapshot, Waiting } from './plan.ts'
+import type { Crowds, Snapshot, Waiting } from './plan.ts'
 
 /** A usual prompt is read within this: from there the first word comes soon. */
 const soonS = 1
@@ -29,6 +29,14 @@ export function keptFor(
     open.push(place)
   }
   return free <= Math.min(keptMost, Math.floor(seats / seatsForEach)) ? open : nothing
+}
+
+/**
+ * A seat beyond the known ones may not exist, and whoever tries it may wait unseen: a person leaves that to batch work,
+ * while there is some.
+ */
+export function leavesTries({ priority, need }: Waiting, line: Crowds): boolean {
+  return priority === 'interactive' && line.batchOf(need.model) > 0
 }
 
 const nothing: readonly Place[] = []

@@ -47,6 +47,7 @@ const overdueMost = 8
 /** Those who wait for one model; when they came, summed up, tells how long they have waited together. */
 interface Crowd {
   count: number
+  batch: number
   sinceMs: number
 }
 
@@ -137,6 +138,11 @@ export class Line<W extends Waiter> {
       for (const [name, { size }] of band) ahead += name === tenant ? size : Math.min(size, turns)
     }
     return ahead
+  }
+
+  /** Batch work among those who want this model. */
+  batchOf(model: string): number {
+    return this.#models.get(model)?.batch ?? 0
   }
 
   /** How many of this tenant wait. */
@@ -330,11 +336,14 @@ export class Line<W extends Waiter> {
   #countIn(waiter: W): void {
     this.#counts[waiter.priority]++
     add(this.#tenants, waiter.tenant)
-    const crowd = this.#models.get(waiter.model)
-    if (crowd) {
-      crowd.count++
-      crowd.sinceMs += waiter.sinceMs
-    } else this.#models.set(waiter.model, { count: 1, sinceMs: waiter.sinceMs })
+    let crowd = this.#models.get(waiter.model)
+    if (!crowd) {
+      crowd = { count: 0, batch: 0, sinceMs: 0 }
+      this.#models.set(waiter.model, crowd)
+    }
+    crowd.count++
+    crowd.sinceMs += waiter.sinceMs
+    if (waiter.priority === 'batch') crowd.batch++
   }
 
   #kindOf(key: string): KindInLine<W> {
@@ -359,6 +368,7 @@ export class Line<W extends Waiter> {
     const crowd = this.#models.get(waiter.model)!
     crowd.count--
     crowd.sinceMs -= waiter.sinceMs
+    if (waiter.priority === 'batch') crowd.batch--
     if (crowd.count === 0) this.#models.delete(waiter.model)
   }
 }

@@ -43,6 +43,7 @@ export function recording<W extends Waiting>(
       oneOfEach: line.oneOfEach.bind(line),
       inOrder,
       countOf: line.countOf.bind(line),
+      batchOf: line.batchOf.bind(line),
       waitedMsOf: line.waitedMsOf.bind(line),
     },
     done: (actions) => notes.entry(actions, { alone: false, keys: line.keys }),
@@ -162,6 +163,7 @@ class Notes<W extends Waiting> {
       mayBegin: inner.mayBegin(model),
       holdsSeat: inner.holdsSeatFor(model),
       count: line.countOf(model),
+      batch: line.batchOf(model),
       waitedMs: line.waitedMsOf(model, inner.nowMs),
     }
   }

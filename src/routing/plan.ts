@@ -27,6 +27,8 @@ export interface Waiting {
 export interface Crowds {
   /** How many wait for this model. */
   countOf(model: string): number
+  /** How many of them are batch work. */
+  batchOf(model: string): number
   /** How long they have waited, all together, in milliseconds. */
   waitedMsOf(model: string, nowMs: number): number
 }

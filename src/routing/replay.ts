@@ -101,6 +101,7 @@ function replayed(entry: DecisionEntry): { snapshot: Snapshot; line: LineView<Wa
       oneOfEach: () => [],
       inOrder: () => waiting,
       countOf: (model) => entry.models[model]!.count,
+      batchOf: (model) => entry.models[model]!.batch ?? 0,
       waitedMsOf: (model) => entry.models[model]!.waitedMs,
     },
   }

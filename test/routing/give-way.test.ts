@@ -92,3 +92,20 @@ it('a person on a seat gives it to nobody', () => {
     expect(given(scene)).toBe('')
   }
 })
+
+describe('a seat that may not exist', () => {
+  const tryable: Machine = { ...fast, seatToTry: true }
+
+  it('is left to batch work by a person before it', () => {
+    const scene = busy([tryable])
+    person(scene)
+    scene.come({ name: 'job', priority: 'batch' })
+    expect(scene.walk()).toBe('job?fast')
+  })
+
+  it('is tried by a person where no batch work waits for that model', () => {
+    const scene = busy([tryable])
+    person(scene)
+    expect(scene.walk()).toBe('person?fast')
+  })
+})

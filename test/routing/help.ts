@@ -84,7 +84,7 @@ export function choose(
   return action?.kind === 'nobody' ? { kind: 'nobody', bars: action.bars } : { kind: 'wait' }
 }
 
-export const nobodyElse = { countOf: () => 0, waitedMsOf: () => 0 }
+export const nobodyElse = { countOf: () => 0, batchOf: () => 0, waitedMsOf: () => 0 }
 
 export function waitingOf(
   dispatcher: Dispatcher,
