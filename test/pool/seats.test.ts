@@ -86,24 +86,24 @@ describe('a try that overtook a request that was sent just before it', () => {
     return {
       seats,
       trial,
-      before: (nowMs: number) => {
+      earlierEnds: (nowMs: number) => {
         first.giveBack(nowMs, withFigures(nowMs - 1_000 + takenBeforeMs, hiddenMs))
       },
     }
   }
 
   it('shows no seat when that one ends before it', () => {
-    const { seats, trial, before } = sent(600, 3)
-    before(2_500)
+    const { seats, trial, earlierEnds } = sent(600, 3)
+    earlierEnds(2_500)
     trial.giveBack(3_000, withFigures(2_000, 0))
     expect(seats.limit).toBe(1)
   })
 
   it('is not believed any longer when that one ends behind it', () => {
-    const { seats, trial, before } = sent(1_990, 3)
+    const { seats, trial, earlierEnds } = sent(1_990, 3)
     trial.giveBack(3_000, withFigures(2_000, 0))
     expect(seats.limit).toBe(2)
-    before(5_000)
+    earlierEnds(5_000)
     expect(seats.limit).toBe(1)
     // The next one comes later.
     const again = seats.take(5_001, false)!
@@ -117,8 +117,8 @@ describe('a try that overtook a request that was sent just before it', () => {
       [40, 3],
       [0, 0],
     ] as const) {
-      const { seats, trial, before } = sent(hiddenMs, takenBeforeMs)
-      before(2_500)
+      const { seats, trial, earlierEnds } = sent(hiddenMs, takenBeforeMs)
+      earlierEnds(2_500)
       trial.giveBack(3_000, withFigures(2_000, 0))
       expect(seats.limit).toBe(2)
     }
