@@ -48,8 +48,8 @@ interface Giver<R> extends WhyGiven {
 
 /**
  * Batch work that should give its seat to a person: it loses no word, since it goes on later, and only its prompt and
- * what it has said so far are read again. That is worth it where somebody interactive, before whom the line puts
- * nobody else's batch work, would otherwise wait for a seat longer than the reading takes.
+ * what it has said so far are read again. That is worth it where somebody interactive would otherwise wait for a seat
+ * longer than the reading takes.
  *
  * `giving` is asked about the best ones first, and acts where it says yes.
  */
@@ -63,9 +63,10 @@ export function giveWay<W extends Waiting, R extends Worker>(
   const ahead = new Map<string, number>()
   let looked = 0
   for (const waiting of line.inOrder(snapshot.nowMs, nobody)) {
-    if (++looked > lookedAtMost || waiting.priority === 'batch') return
+    if (++looked > lookedAtMost) return
     const { model, seat } = waiting.need
-    if (!seat || giving.isOwed(waiting)) continue
+    // Batch work that is overdue may stand before people; it takes one seat in ten.
+    if (!seat || waiting.priority === 'batch' || giving.isOwed(waiting)) continue
     const before = ahead.get(model) ?? 0
     ahead.set(model, before + 1)
     if (waiting.priority !== 'interactive') continue

@@ -44,6 +44,18 @@ describe('batch work on every seat', () => {
     expect(given(scene)).toBe('x<fast y<fast z<fast')
   })
 
+  it('gives one to a person also when overdue batch work is looked at first', () => {
+    const scene = busy([fast])
+    scene.come({ name: 'overdue', priority: 'batch' })
+    // Every tenth start the overdue come first.
+    for (let each = 0; each < 8; each++) scene.line.served(scene.come())
+    scene.nowMs += 301_000
+    scene.says('fast', 21)
+    person(scene)
+    expect([...scene.line.inOrder(scene.nowMs)].map(({ name }) => name)[0]).toBe('overdue')
+    expect(given(scene)).toBe('person<fast')
+  })
+
   it('gives nothing to who is no person, nor to who has a seat on its way', () => {
     const scene = busy([fast])
     scene.come({ name: 'normal', priority: 'normal' })
