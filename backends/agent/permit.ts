@@ -18,7 +18,7 @@ import { Row, type Waiting } from './permit-row.ts'
 
 const bytesPerToken = 4
 /** Some things come true by time alone (a try that is due again): for who waits they are looked at again this often. */
-const tickMs = 1_000
+const tickMs = 250
 /** Rows of weights that nobody uses are kept up to this many; a machine holds fewer models in memory. */
 const idleRowsMax = 64
 

@@ -164,6 +164,10 @@ describe('the permit', () => {
     expect(story).toEqual(['1', '2', '3'])
     ask('4')
     await settled()
+    expect(story).toEqual(['1', '2', '3'])
+    // A try keeps its distance from the request before it.
+    clock.pass(250)
+    await settled()
     expect(story).toEqual(['1', '2', '3', '4'])
     ;(await first.lease).settle(answered)
   })
