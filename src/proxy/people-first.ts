@@ -8,6 +8,12 @@ import { Exchange } from './exchange.ts'
 /** A seat that was given up comes free within moments; where it did not, another one is asked for after this. */
 const owedMsMax = 1_000
 
+/**
+ * Between two looks: one takes 0.4 ms with 64 backends and 1.4 with 256, and a busy fleet would have it look with every
+ * seat that comes free. Who waits looks again by itself after a quarter of a second.
+ */
+const apartMs = 50
+
 /** Cuts an answer that can go on later, so that its seat comes free for the request of that name; false: it can not. */
 export type GiveWay = (exchange: Exchange, to: string, why: WhyGiven) => boolean
 
@@ -23,6 +29,7 @@ export class PeopleFirst<W extends InLine> {
   readonly #dispatcher: Dispatcher
   readonly #clock: Clock
   readonly #giveWay: GiveWay
+  #lookedMs = Number.NEGATIVE_INFINITY
   /** Until when a seat is on its way to somebody, on the clock's `now`. */
   readonly #owed = new WeakMap<W, number>()
 
@@ -37,6 +44,8 @@ export class PeopleFirst<W extends InLine> {
   look(): void {
     if (this.#line.byPriority().interactive === 0 || !this.#dispatcher.running.hasBatch) return
     const nowMs = this.#clock.now()
+    if (nowMs - this.#lookedMs < apartMs) return
+    this.#lookedMs = nowMs
     this.#dispatcher.giveWay(this.#line, nowMs, {
       isOwed: (waiting) => (this.#owed.get(waiting) ?? 0) > nowMs,
       mayGive: ({ run: { progress } }, waiting, why) => {

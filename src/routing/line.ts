@@ -58,9 +58,8 @@ interface KindInLine<W> extends Kind {
 /**
  * The queue's order, in three steps. First the band: `batch` stands behind everybody, those of it first who have begun,
  * and `interactive` before everybody only where the configuration lets it (`acrossTenants`), else before its own tenant's
- * others. In a band the tenant
- * comes next that was given the least of the fleet of late. And of its requests the one whose deadline is near, else the
- * one that has waited longest for its size (`TenantLine`).
+ * others. In a band the tenant comes next that was given the least of the fleet of late. And of its requests the one
+ * whose deadline is near, else the one that has waited longest for its size (`TenantLine`).
  *
  * Nothing is sorted: a walk asks for one after another, and mostly needs only the first few.
  */
@@ -130,7 +129,7 @@ export class Line<W extends Waiter> {
    * as would have had their turn by then. Bands behind its own do not count.
    */
   aheadOf(tenant: string, priority: Priority): number {
-    const own = this.#bandOf(levels[priority], false)
+    const own = this.#bandOf(levels[priority])
     let ahead = 0
     for (const [at, band] of this.#bands.entries()) {
       if (at > own) break

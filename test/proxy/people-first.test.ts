@@ -90,6 +90,17 @@ describe('a person before a seat that batch work has', () => {
     expect(story).toEqual(['job'])
   })
 
+  it('is looked after twenty times a second at most, however many seats come and go', async () => {
+    const { batch, person, says, asked, clock } = oneSeat('', ['job'])
+    says(await batch('job'))
+    await person('first')
+    await person('second')
+    expect(asked).toEqual(['job<first'])
+    clock.pass(250)
+    await settled()
+    expect(asked).toEqual(['job<first', 'job<first', 'job<second'])
+  })
+
   it('waits where that is switched off, and where the work has to be finished in time', async () => {
     const off = oneSeat('queue: { give_way: false }')
     off.says(await off.batch('job'))
