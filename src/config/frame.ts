@@ -37,16 +37,18 @@ function hiddenRanges(text: string, line: string, lineStart: number): Range[] {
 
   // The tree of a broken file may not show what belongs where, so only what is surely harmless is shown.
   const broken = document.errors.length + document.warnings.length > 0
-  if (broken && !isHarmless(line)) {
-    const start = /^\s*(- +)?([\w-]+:)?\s*/.exec(line)?.[0].length ?? 0
-    hidden.push({ start, end: line.length })
-  }
+  const value = /^\s*(- +)?([\w-]+:)?\s*/.exec(line)?.[0].length ?? 0
+  if (broken && !isHarmless(line)) hidden.push({ start: value, end: line.length })
   // What is commented out is in no tree, and may be a login as well.
   const comment = /(?:^|\s)#/.exec(line)
   if (comment) hidden.push({ start: comment.index + comment[0].length, end: line.length })
   const userinfo = /\/\/.*@/.exec(line)
   if (userinfo)
     hidden.push({ start: userinfo.index + 2, end: userinfo.index + userinfo[0].length - 1 })
+  // Nor is the name of an anchor or of an alias, which a stray sign before a login makes of it.
+  else if (line.includes('@', value)) hidden.push({ start: value, end: line.lastIndexOf('@') })
+  for (const name of line.matchAll(/[&*][\w.-]*[^\w.\s,\]}-]\S*/g))
+    hidden.push({ start: name.index + 1, end: name.index + name[0].length })
   return hidden
 }
 

@@ -92,6 +92,17 @@ describe('a secret', () => {
     expect(reportOf(problemsFrom(text), text)).not.toContain(secret)
   })
 
+  // A sign that fell in before a URL made the name of an alias or of an anchor of it. The first names no node and the second
+  // is none, so that nothing was hidden, and the file counted as whole.
+  it.each([
+    ['an alias', `*http:/"/me:${secret}@a:1`],
+    ['an anchor', `&http:/\`/me:${secret}@a:1`],
+    ['an anchor with a key', `&http://box/?key=${secret}`],
+  ])('is not printed where its URL has become the name of %s', (_, url) => {
+    const text = `backends:\n  - url: ${url}\n`
+    expect(reportOf(problemsFrom(text), text)).not.toContain(secret)
+  })
+
   it('is not printed, however the file around it is broken', () => {
     const file = `listen: 127.0.0.1:1\nadmin_token: ${secret}\nbackends:\n  - url: http://me:${secret}@a:1\n    headers:\n      Authorization: Bearer ${secret}\n      X-Key: "${secret}"\nqueue: {max: 5}\n`
     const breakage = fc.tuple(
