@@ -49,11 +49,13 @@ export const residencyShape = {
   swap_budget: share({ zero: true })
     .prefault(0.05)
     .describe(
-      "Share of a backend's time that loads may take which push others out; twice that on a calm fleet, less on a full one.",
+      "Share of a backend's time that loads may take which push others out; 1.4 times that on a calm fleet, less than half on a full one.",
     ),
   min_residency: duration()
-    .prefault('30s')
-    .describe('What was loaded stays at least so long, and twice the time that its load took.'),
+    .prefault('45s')
+    .describe(
+      'What was loaded stays at least so long, and three times the time that its load took.',
+    ),
   keep_alive: choice('on', 'off')
     .prefault('off')
     .describe(

@@ -361,7 +361,7 @@ export class Residency implements Keeping {
   /** It came a short time ago: pushed out now, its load was for nothing. */
   #isYoung(host: string, { names, sinceMs }: Resident, nowMs: number): boolean {
     const loadS = this.#times.loadS(host, names[0] ?? '')
-    return nowMs - sinceMs < Math.max(this.#settings.minResidencyMs, 2_000 * loadS)
+    return nowMs - sinceMs < Math.max(this.#settings.minResidencyMs, 3_000 * loadS)
   }
 
   /** Who leaves is gone at once, who comes is not there yet: what is planned in one go is not done in one. */
