@@ -60,6 +60,8 @@ const firstLooksMsMax = 250
 const takeOverMsMax = 25_000
 const takeOverLooksEveryMs = 20
 const prepareAfterMs = 1_000
+/** Each load takes all of the process for some tens of milliseconds, which streams that run by then should feel apart. */
+const prepareApartMs = 150
 /** What an answer that is ended at the stop may take to tell its client so. */
 const lastWordsMs = 500
 
@@ -393,12 +395,12 @@ export async function startApp(first: Settings, doors: AppDoors = {}): Promise<A
   keeper.start(loads)
 
   // What most fleets need only now and then is loaded when the start is over, or when it is asked for.
-  const prepared = clock.after(prepareAfterMs, () => {
-    general.prepare()
-    metrics.prepare()
-    listener.prepare()
-    server.prepare()
-  })
+  const unprepared = [server, ...listener.late, metrics, general]
+  const prepareNext = () => {
+    unprepared.shift()?.prepare()
+    if (unprepared.length > 0) prepared = clock.after(prepareApartMs, prepareNext)
+  }
+  let prepared = clock.after(prepareAfterMs, prepareNext)
 
   const stop = async (how: StopOptions = {}) => {
     if (stopping) return

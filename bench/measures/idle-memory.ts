@@ -19,8 +19,8 @@ const load = {
   ...{ hold: true, limitMs: 20_000 },
 }
 const warmStreamCount = 200
-/** Time for closed connections to be forgotten, and for a collector to have had its chance. */
-const settleMs = 1000
+/** Time for what is loaded late to be there, for closed connections to be forgotten, and for a collector's chance. */
+const settleMs = 2_500
 
 export async function sampleMemory(peer: Peer): Promise<MemorySample> {
   await using scene = await setScene(peer)

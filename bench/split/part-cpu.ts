@@ -17,7 +17,7 @@ export interface PartCpu {
 const model = 'bench'
 /** Far fewer than the seats, as many as keep the proxy busy without a pause. */
 const atOnce = 64
-const settlingMs = 1_500
+const settlingMs = 2_500
 
 /**
  * CPU of the proxy for one part, all its threads, everything that it does in the meantime included. The proxy has a

@@ -18,8 +18,8 @@ interface FleetStatus {
 const main = fileURLToPath(new URL('../../src/main.mjs', import.meta.url))
 const startMs = 15_000
 const betweenLooksMs = 20
-/** A proxy in use is not a second old: what it loads late is there (src/README.md, libraries loaded late). */
-const settlingMs = 1_200
+/** A proxy in use is older than two seconds: what it loads late is there (src/README.md, libraries loaded late). */
+const settlingMs = 2_200
 
 export async function startProxy(machines: readonly Machine[]): Promise<RunningProxy> {
   await using stack = new AsyncDisposableStack()

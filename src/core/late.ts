@@ -1,5 +1,10 @@
+/** Something to be made before somebody waits for it. */
+export interface Preparable {
+  prepare(): void
+}
+
 /** What most processes need only now and then: made when it is first wanted, once, or when there is time for it. */
-export class Late<Made> {
+export class Late<Made> implements Preparable {
   readonly #make: () => Promise<Made>
   #making: Promise<Made> | undefined
   #made: Made | undefined

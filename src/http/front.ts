@@ -1,4 +1,4 @@
-import { Late } from '../core/late.ts'
+import { Late, type Preparable } from '../core/late.ts'
 import { errorAnswer, notAllowedText, notFoundText } from '../dialects/errors.ts'
 import { findRoute, mayBeUnknown } from '../dialects/routes.ts'
 import { hostAllowed, originAllowed } from '../guard/browser.ts'
@@ -99,10 +99,9 @@ export class FrontDoor {
     return undefined
   }
 
-  /** Makes what is made late, so that the first who asks does not wait for it. */
-  prepare(): void {
-    this.#generate.prepare()
-    this.#ollama.prepare()
+  /** What is made late, so that it can be made before somebody waits for it. */
+  get late(): readonly Preparable[] {
+    return [this.#generate, ...this.#ollama.late]
   }
 
   /** The headers that the answer must carry, or undefined when the request has been refused here. */

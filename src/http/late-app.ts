@@ -1,14 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance } from 'fastify'
-import { Late } from '../core/late.ts'
+import { Late, type Preparable } from '../core/late.ts'
 import type { HttpDoors } from './doors.ts'
 import { requestIdOf } from './request-id.ts'
 
 /** A Fastify that is made with the first request for it: starting does not wait for a framework. */
-export interface LateApp {
+export interface LateApp extends Preparable {
   handle(request: IncomingMessage, response: ServerResponse): void
-  /** Makes it now, for those who would rather not wait later. */
-  prepare(): void
   close(): Promise<void>
 }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server as NodeServer, ServerResponse } from 'node:http'
 import { Server as NetServer, type Socket } from 'node:net'
+import type { Preparable } from '../core/late.ts'
 import type { HttpDoors } from './doors.ts'
 import { FrontDoor } from './front.ts'
 import { lateApp } from './late-app.ts'
@@ -26,8 +27,8 @@ export interface Listener {
   /** `http://host:port`, as a person would type it. */
   readonly url: string
   readonly port: number
-  /** Makes what is made late, so that the first who asks does not wait for it. */
-  prepare(): void
+  /** What is made late, so that it can be made before somebody waits for it. */
+  readonly late: readonly Preparable[]
   /** The listening socket of the system, for a process that takes over. */
   readonly handle: unknown
   /** After a reload. */
@@ -159,10 +160,7 @@ export async function listen(doors: HttpDoors, inherited?: { fd: number }): Prom
     url: `http://${urlHost(host)}:${boundPort}`,
     port: boundPort,
     handle: (server as NetServer & { _handle?: unknown })._handle,
-    prepare() {
-      status.prepare()
-      front.prepare()
-    },
+    late: [status, ...front.late],
     reconfigure() {
       server.headersTimeout = doors.settings.limits.headMsMax
     },

@@ -1,5 +1,5 @@
 import { Failure } from '../core/failure.ts'
-import { Late } from '../core/late.ts'
+import { Late, type Preparable } from '../core/late.ts'
 import { askForName, type ReadAsk } from '../dialects/ask.ts'
 import { modelNotFoundText } from '../dialects/errors.ts'
 import { type Route, withoutSpareSlashes } from '../dialects/routes.ts'
@@ -50,9 +50,9 @@ export class OllamaSurface {
     })
   }
 
-  prepare(): void {
-    this.#split.prepare()
-    this.#doors.embed.prepare()
+  /** What is made late, so that it can be made before somebody waits for it. */
+  get late(): readonly Preparable[] {
+    return [this.#split, this.#doors.embed]
   }
 
   async handle(

@@ -27,8 +27,8 @@ const startMs = 15_000
 const readyMs = 60_000
 const replacedMs = 40_000
 const betweenLooksMs = 50
-/** A proxy in use is not a second old: what it loads late is there (src/README.md, libraries loaded late). */
-const settlingMs = 1_200
+/** A proxy in use is older than two seconds: what it loads late is there (src/README.md, libraries loaded late). */
+const settlingMs = 2_200
 /** How a model goes on is measured where a seat is free, a moment after its first stream. */
 const measuredMs = 2_000
 

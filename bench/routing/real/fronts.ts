@@ -34,8 +34,8 @@ export interface Front {
 const ownFile = fileURLToPath(new URL('./ours-process.ts', import.meta.url))
 const startMs = 15_000
 const betweenLooksMs = 50
-/** What it loads when it is a second old has to be there. */
-const settlingMs = 1_000
+/** What it loads in its first two seconds has to be there. */
+const settlingMs = 2_000
 
 export const ours: Front = {
   name: 'ours',
