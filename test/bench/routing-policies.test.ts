@@ -3,6 +3,7 @@ import { playCell } from '../../bench/routing/cell.ts'
 import type { MachineSpec, Request } from '../../bench/routing/engine/specs.ts'
 import { type PolicyMaker, World } from '../../bench/routing/engine/world.ts'
 import { central } from '../../bench/routing/policies/central.ts'
+import { herd } from '../../bench/routing/policies/herd.ts'
 import { pushing } from '../../bench/routing/policies/peer.ts'
 import * as rules from '../../bench/routing/policies/rules.ts'
 import { scenarios } from '../../bench/routing/scenarios/scenarios.ts'
@@ -92,6 +93,72 @@ describe('the rules of the peers', () => {
     for (let firstMs = 1; firstMs <= 12; firstMs++)
       rules.litellmLearn({ ...visit, firstMs } as never, memory)
     expect(memory.samples[0]).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 12])
+  })
+})
+
+/** What became of requests at machines of two models' memory, under ollama-herd's rule. */
+function herded(
+  requests: readonly Partial<Request>[],
+  fleet: readonly { decode: number; slots?: number; holds: readonly number[] }[],
+) {
+  const trace = requests.map((more, id) =>
+    plainRequest(texts, { id, atMs: id, promptTokens: 10, outputTokens: 100, ...more }),
+  )
+  const world = new World({
+    machines: fleet.map(({ decode, slots = 1 }, index) => ({
+      ...{ ...spec, name: `m${index}`, modelsMax: 2 },
+      ...{ decodePerSecond: decode, slots },
+    })),
+    models: ['a', 'b', 'c'].map((name) => ({ name, speed: 1, loadSeconds: 1 })),
+    ...{ trace, foreign: [], incidents: [], dice: seededDice(1) },
+    preloaded: fleet.map(({ holds }) => holds),
+  })
+  world.play(herd)
+  return { places: world.outcomes.map(({ machine }) => machine), world }
+}
+
+describe('the rule of ollama-herd', () => {
+  it('prefers what is in memory to what is fast', () => {
+    const fleet = [
+      { decode: 100, holds: [1] },
+      { decode: 20, holds: [0] },
+    ]
+    expect(herded([{ model: 0 }], fleet).places).toEqual([1])
+  })
+
+  it('sees no other model’s line at a machine', () => {
+    const fleet = [
+      { decode: 100, holds: [0, 1] },
+      { decode: 50, holds: [0, 1] },
+    ]
+    const busy = [{ model: 0 }, { model: 0 }, { model: 0 }, { model: 0 }]
+    expect(herded([...busy, { model: 1 }], fleet).places[4]).toBe(0)
+  })
+
+  it('has another machine load what three are in line for', () => {
+    const fleet = [
+      { decode: 10, holds: [0] },
+      { decode: 9, holds: [] },
+    ]
+    const busy = Array.from({ length: 3 }, () => ({ model: 0, outputTokens: 200 }))
+    const { places, world } = herded([...busy, { model: 0, atMs: 20_000 }], fleet)
+    expect(places.slice(0, 3)).toEqual([0, 0, 0])
+    expect(world.machines[1]!.loads).toBe(1)
+    expect(places[3]).toBe(1)
+  })
+
+  it('lets in as many as run in parallel, and moves who waits in a long line to another that has the model', () => {
+    const fleet = [
+      { decode: 10, holds: [0] },
+      { decode: 1, holds: [0] },
+    ]
+    const { places } = herded(
+      Array.from({ length: 9 }, () => ({ model: 0 })),
+      fleet,
+    )
+    const fast = places.filter((place) => place === 0).length
+    expect(fast).toBeGreaterThan(4)
+    expect(fast).toBeLessThan(9)
   })
 })
 

@@ -5,6 +5,7 @@ import type { Stage } from '../scenarios/stage.ts'
 import { central } from './central.ts'
 import { clairvoyant, manners } from './clairvoyant.ts'
 import { knowsUsual } from './foresight.ts'
+import { herd } from './herd.ts'
 import { pushing } from './peer.ts'
 import * as rules from './rules.ts'
 
@@ -49,9 +50,7 @@ const peers = {
   'litellm-latency': peer('LiteLLM latency-based', 'peer', () =>
     pushing(rules.litellmLatency, undefined, rules.litellmLearn),
   ),
-  herd: peer('points as in ollama-herd', 'peer', () =>
-    pushing(rules.herdPoints, undefined, rules.herdLearn),
-  ),
+  herd: peer('ollama-herd', 'peer', () => herd),
   warm: peer('warm-only least_conn', 'reference', () => pushing(rules.warmLeastConn)),
   informed: {
     ...{ title: 'clairvoyant but for lengths of answers', kind: 'bound' },

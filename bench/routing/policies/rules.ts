@@ -137,35 +137,3 @@ export function ewmaLearn(visit: Visit, memory: Memory): void {
   const known = memory.samples[visit.machine]?.[0]
   memory.samples[visit.machine] = [known === undefined ? latency : 0.9 * known + 0.1 * latency]
 }
-
-/** Waits of the last so many requests make ollama-herd's p75. */
-const herdWaits = 100
-
-/**
- * Points in the manner of ollama-herd, re-created from its description: hot 50 or on disk 10, up to 30 less for those
- * in line, up to 25 less for their p75 wait, up to 25 more for bandwidth.
- */
-export function herdPoints(
-  request: Request,
-  servers: readonly Count[],
-  view: Switch,
-  memory: Memory,
-): Count {
-  const fastest = Math.max(...view.machines.map(({ spec }) => spec.decodePerSecond))
-  return lowest(servers, ({ index, open }) => {
-    const { spec } = view.machines[index]!
-    const hot = view.machines[index]!.isResident(request.model) ? 50 : 10
-    const line = Math.min(30, 6 * Math.max(0, open - spec.slots + 1))
-    const waits = [...(memory.samples[index] ?? [])].sort((one, other) => one - other)
-    const p75 = waits[Math.floor(0.75 * waits.length)] ?? 0
-    const points = hot - line - Math.min(25, p75 / 10_000) + (25 * spec.decodePerSecond) / fastest
-    return -points
-  })
-}
-
-export function herdLearn(visit: Visit, memory: Memory): void {
-  memory.samples[visit.machine] ??= []
-  const waits = memory.samples[visit.machine]!
-  waits.push(visit.seatedMs - visit.sentMs)
-  if (waits.length > herdWaits) waits.shift()
-}
