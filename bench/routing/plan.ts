@@ -34,7 +34,7 @@ const extras = ['decide']
 const seedsFull = 5
 const requestsFull = 4_000
 const requestsShort = 600
-/** Layer two: a scenario takes three to six minutes, the short form half a minute. */
+/** Layer two: a scenario takes five to fifteen minutes, the short form two. */
 const requestsReal = 2_000
 const requestsRealShort = 200
 const scaleReal = 15

@@ -14,6 +14,8 @@ import {
   oursConfig,
   simulatorArguments,
 } from '../../bench/routing/real/configs.ts'
+import { herd, herdEnvironment } from '../../bench/routing/real/herd.ts'
+import { heartbeatOf } from '../../bench/routing/real/herd-heartbeats.ts'
 import { figuresAt, loadsOf, outcomesOf } from '../../bench/routing/real/outcomes.ts'
 import { messagesOf, promptTokensMin } from '../../bench/routing/real/scripted.ts'
 import { tooSlow } from '../../bench/routing/real/strain.ts'
@@ -150,6 +152,53 @@ describe('the settings of those that take part', () => {
   })
 })
 
+describe('ollama-herd', () => {
+  const spec = mixedFleet[1]!
+  const machine = { name: spec.name, port: 9_001, slots: spec.slots }
+  const tags = [
+    { model: 'a:latest', size: 16e9 },
+    { model: 'b:latest', size: 8e9 },
+  ]
+  const loaded = { model: 'b:latest', size: 2 ** 33, digest: 'd', context_length: 131_072 }
+
+  it('is told what the server says, its slots, and a bandwidth in proportion to its speed', () => {
+    const told = heartbeatOf(machine, spec, 120, { tags, ps: [loaded] })
+    expect(told).toMatchObject({
+      ...{ node_id: 'm1', ollama_host: 'http://127.0.0.1:9001', memory_bandwidth_gbps: 400 },
+      ollama: {
+        models_loaded: [{ name: 'b:latest', size_gb: 8, digest: 'd', context_length: 131_072 }],
+        models_available: ['a:latest', 'b:latest'],
+        models_available_sizes: { 'a:latest': 16, 'b:latest': 8 },
+        ...{ max_loaded_models: 2, num_parallel: 4 },
+      },
+    })
+  })
+
+  it('has memory for whatever is to be loaded, and for a request in every slot beside it', () => {
+    const { memory } = heartbeatOf(machine, spec, 120, { tags, ps: [loaded] }) as {
+      memory: { available_gb: number }
+    }
+    expect(memory.available_gb).toBeGreaterThan(2 * 16)
+    expect((memory.available_gb - 16) / 2).toBeGreaterThanOrEqual(spec.slots)
+  })
+
+  it('serves on the loopback, answers with the model that was asked for, and reports to nobody', () => {
+    expect(herdEnvironment({ dir: '/empty', port: 9_100, scale: 15 })).toMatchObject({
+      ...{ FLEET_HOST: '127.0.0.1', FLEET_PORT: '9100', FLEET_DATA_DIR: '/empty', HOME: '/empty' },
+      ...{ FLEET_VRAM_FALLBACK: 'false', FLEET_AUTO_PULL: 'false', FLEET_TELEMETRY: 'false' },
+      ...{ FLEET_NODE_TELEMETRY: 'false', BENCH_CLOCK_SPEED: '15' },
+    })
+  })
+
+  it('sees each conversation come from one address, and passes on whose request it is', () => {
+    const extras = (session: string) => herd.extrasOf!(plain(100, 10, { session }), 't7')
+    expect(extras('one')).toEqual(extras('one'))
+    expect(extras('one').headers).not.toEqual(extras('other').headers)
+    expect(extras('one').headers['X-Forwarded-For']).toMatch(/^10(\.\d{1,3}){3}$/)
+    expect(extras('one').body).toEqual({ request_id: 't7' })
+  })
+})
+
 describe('what is compared', () => {
   const stage: Stage = {
     ...{ machines: mixedFleet.slice(0, 2), models: [{ name: 'chat', speed: 1, loadSeconds: 8 }] },
@@ -201,6 +250,16 @@ describe('what is compared', () => {
     expect(loadsOf(happened)).toEqual([
       { loads: 0, loadMs: 0 },
       { loads: 1, loadMs: 8_000 },
+    ])
+  })
+
+  it('knows whose a request is from its body where a front asks with headers of its own', () => {
+    const asked = plain(100, 10, { id: 7 })
+    const bodyText = '{"request_id": "t7", "model": "chat:latest"'
+    const entry: Partial<TraceEntry> = { headers: [['Host', 'x']], bodyText, cachedTokens: 5 }
+    const seen = [{ request: asked, firstMs: 1, endMs: 2, isGood: true, why: '' }]
+    expect(outcomesOf({ seen, entries: [[entry as TraceEntry]], overMs: 3 })).toMatchObject([
+      { machine: 0, cachedTokens: 5, visits: 1 },
     ])
   })
 

@@ -1,11 +1,13 @@
 import type { Request } from '../engine/specs.ts'
 import type { Column, Stage } from '../scenarios/stage.ts'
 import { type Front, haproxy, haproxyByClass, nginx } from './fronts.ts'
+import { herd } from './herd.ts'
 import { promptTokensMin } from './scripted.ts'
 
 /** How a scenario is played by processes. */
 export interface Act {
-  readonly peer: Front
+  /** Those that are not installed are left out. */
+  readonly peers: readonly Front[]
   /** What is compared; titles and digits as in the tables of the study. */
   readonly figures: readonly string[]
   /** Only this much of it is played, in milliseconds of the study. */
@@ -18,7 +20,7 @@ export interface Act {
 }
 
 const minutesMs = 60_000
-const usual = { peer: haproxy, drainMs: 10 * minutesMs, continues: false, note: '' }
+const usual = { peers: [haproxy, nginx, herd], drainMs: 10 * minutesMs, continues: false, note: '' }
 
 export const acts: Readonly<Record<string, Act>> = {
   B1: { ...usual, figures: ['p99', 'mean', 'short50', 'first50', 'errors'] },
@@ -28,23 +30,30 @@ export const acts: Readonly<Record<string, Act>> = {
     figures: ['p99', 'mean', 'short50', 'loadsPer1000', 'loadShare', 'unfinished', 'errors'],
     note: 'ends five minutes after the last arrival, for the model too: the peer would need half an hour',
   },
-  B4: { ...usual, figures: ['cachedShare', 'imbalance', 'p99', 'mean', 'first50', 'errors'] },
+  B4: {
+    ...{ ...usual, peers: [haproxy] },
+    figures: ['cachedShare', 'imbalance', 'p99', 'mean', 'first50', 'errors'],
+  },
   B5: {
     ...usual,
-    ...{ peer: haproxyByClass, figures: ['inTime', 'batchDone', 'jain', 'people50', 'people99'] },
+    ...{
+      peers: [haproxyByClass],
+      figures: ['inTime', 'batchDone', 'jain', 'people50', 'people99'],
+    },
     drainMs: 2 * minutesMs,
     continues: true,
     note: 'ends two minutes after the last arrival, for the model too',
   },
   B6: {
-    ...{ ...usual, continues: true, figures: ['errors', 'visitsEach', 'p99', 'mean', 'short50'] },
+    ...{ ...usual, peers: [haproxy, herd], continues: true },
+    figures: ['errors', 'visitsEach', 'p99', 'mean', 'short50'],
     note:
       'a killed process is back some 0.5 s of life after its time, and takes its sockets with it: attempts that are ' +
       'refused are no visits here',
   },
   B7: {
     ...usual,
-    ...{ peer: nginx, untilMs: 40 * minutesMs },
+    ...{ peers: [nginx, herd], untilMs: 40 * minutesMs },
     figures: ['w0', 'w1', 'w2', 'w3', 'w4', 'w5', 'w6', 'w7', 'mean', 'p99'],
     note: 'the first four of nine phases; a simulator keeps its slots, and five times as long answers would take too long',
   },

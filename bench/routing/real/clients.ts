@@ -1,6 +1,7 @@
 import { Agent, type ClientRequest, request } from 'node:http'
 import type { ModelSpec, Request } from '../engine/specs.ts'
 import { headersOf } from './configs.ts'
+import type { Extras } from './fronts.ts'
 import { messagesOf } from './scripted.ts'
 
 /** What a client saw, in milliseconds of the study since the trace began; NaN: not. */
@@ -32,18 +33,20 @@ export class Clients implements Disposable {
   }
 
   /** `id`: what the backends' traces know it by. */
-  send(port: number, asked: Request, id: string): Seen {
+  send(port: number, asked: Request, id: string, extras?: Extras): Seen {
     const seen: Seen = {
       ...{ request: asked, firstMs: Number.NaN, endMs: Number.NaN, isGood: false, why: '' },
     }
     const model = this.#models[asked.model]!.name
     // Streams: a balancer that learns from answers, or counts what is left of them, sees them as they come.
-    const body = Buffer.from(JSON.stringify({ model, messages: messagesOf(asked), stream: true }))
+    const body = Buffer.from(
+      JSON.stringify({ ...extras?.body, model, messages: messagesOf(asked), stream: true }),
+    )
     const sent = request({
       ...{ host: '127.0.0.1', port, method: 'POST', path: '/api/chat', agent: this.#agent },
       headers: {
         ...{ 'Content-Type': 'application/json', 'Content-Length': body.length },
-        ...{ 'X-Request-Id': id, ...headersOf(asked) },
+        ...{ 'X-Request-Id': id, ...headersOf(asked), ...extras?.headers },
       },
     })
     this.#open.add(sent)

@@ -46,8 +46,8 @@ export function simulatorArguments(
     datesFromMs: pace.datesFromMs,
     ...{ preloaded: preloaded.map((index) => models[index]!.name) },
     ...{ models: onDisk, engine: 'shared', scripts: true, unloadRecoveryMs },
-    // Nothing is written down of what went by, and moving a prompt in memory takes no time in the study.
-    ...{ traceMax: 1_000_000, traceBodyBytes: 0, promptCacheBytesPerSecond: 1e18 },
+    // Of what went by no more is written down than whose it was, and moving a prompt in memory takes no time in the study.
+    ...{ traceMax: 1_000_000, traceBodyBytes: 64, promptCacheBytesPerSecond: 1e18 },
   }
   return [
     ...Object.entries(settings).map(([option, value]) => `--${option}=${value}`),

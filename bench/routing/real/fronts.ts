@@ -10,12 +10,14 @@ import { haproxy as haproxyPeer } from '../../peers/haproxy.ts'
 import { nginxConfig, nginx as nginxPeer } from '../../peers/nginx.ts'
 import { ours as oursPeer } from '../../peers/ours.ts'
 import { Caller } from '../../split/caller.ts'
+import type { MachineSpec, Request } from '../engine/specs.ts'
 import { type Address, haproxyConfig, nginxBlocks, oursConfig, type Pace } from './configs.ts'
 
 export interface Ground {
   /** An empty folder of its own, removed afterwards. */
   readonly dir: string
   readonly machines: readonly Address[]
+  readonly specs: readonly MachineSpec[]
   readonly pace: Pace
   /** Models in memory at the beginning, by machine. */
   readonly preloaded: readonly (readonly number[])[]
@@ -23,10 +25,20 @@ export interface Ground {
   readonly continues: boolean
 }
 
+export interface Extras {
+  readonly headers: Readonly<Record<string, string>>
+  /** Stands before the other fields. */
+  readonly body: Readonly<Record<string, unknown>>
+}
+
 /** A real balancer and the study's policy that it should be. */
 export interface Front {
   readonly name: string
   readonly policy: string
+  /** The pace that it can keep up with, where that is less than everybody's. */
+  readonly scaleMax?: number
+  /** What its requests have besides, for one that needs it. */
+  readonly extrasOf?: (request: Request, id: string) => Extras
   look(): { readonly version: string } | { readonly missing: string }
   start(ground: Ground): Promise<Child & { readonly port: number }>
 }
@@ -115,7 +127,10 @@ function program(name: string): string {
   return found
 }
 
-async function listening(port: number, child: Child): Promise<Child & { readonly port: number }> {
+export async function listening(
+  port: number,
+  child: Child,
+): Promise<Child & { readonly port: number }> {
   await listens(port, child)
   return Object.assign(child, { port })
 }

@@ -85,9 +85,11 @@ function visitsById(entries: readonly (readonly TraceEntry[])[]): Map<string, Vi
   const all = entries
     .flatMap((those, machine) => those.map((entry) => ({ machine, entry })))
     .sort((one, other) => one.entry.arrivalWall - other.entry.arrivalWall)
-  return Map.groupBy(all, ({ entry }) => headerOf(entry, 'x-request-id'))
+  return Map.groupBy(all, ({ entry }) => whoseIs(entry))
 }
 
-function headerOf({ headers }: TraceEntry, wanted: string): string {
-  return headers.find(([name]) => name.toLowerCase() === wanted)?.[1] ?? ''
+/** A front that asks with headers of its own passes on what stands in the body. */
+function whoseIs({ headers, bodyText }: TraceEntry): string {
+  const header = headers.find(([name]) => name.toLowerCase() === 'x-request-id')
+  return header?.[1] ?? /^\{"request_id": ?"([^"]+)"/.exec(bodyText ?? '')?.[1] ?? ''
 }

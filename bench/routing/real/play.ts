@@ -34,8 +34,8 @@ export async function playReal(
     machines.push(stack.use(new RealMachine(spec, await freePort(), stage.models, pace)))
   await Promise.all(machines.map((machine, index) => machine.begin(stage.preloaded[index]!)))
   const addresses = machines.map(({ spec: { name, slots }, port }) => ({ name, port, slots }))
-  const { preloaded } = stage
-  const ground = { dir, machines: addresses, pace, preloaded, continues: act.continues }
+  const { machines: specs, preloaded } = stage
+  const ground = { dir, machines: addresses, specs, pace, preloaded, continues: act.continues }
   const running = stack.use(await front.start(ground))
   const { port, pid } = running
 
@@ -55,7 +55,10 @@ export async function playReal(
   const timetable = [
     ...stage.trace.map((request) => ({
       atMs: request.atMs,
-      act: () => void seen.push(clients.send(port, request, idOf(request))),
+      act: () => {
+        const id = idOf(request)
+        seen.push(clients.send(port, request, id, front.extrasOf?.(request, id)))
+      },
     })),
     ...stage.foreign.map(({ request, machine }) => ({
       atMs: request.atMs,

@@ -51,19 +51,21 @@ async function playScenario(scenario: Scenario, act: Act, plan: RealPlan, say: S
   const stage = playable(scenario.stage({ variant, seed, requests, recorded: undefined }), act)
   const heading = `${scenario.word} ${variant.word}`
   const cells: CellResult[] = []
-  for (const front of [ours, act.peer]) {
+  for (const front of [ours, ...act.peers]) {
     const found = front.look()
     if ('missing' in found) {
       say(`${heading}, ${front.name}: left out, ${found.missing}`)
       continue
     }
+    const pace = Math.min(scale, front.scaleMax ?? scale)
     process.stderr.write(`${heading} ${front.name}\n`)
-    const run = await playReal(stage, front, act, scale)
+    const run = await playReal(stage, front, act, pace)
     const overMs = stage.trace.at(-1)!.atMs + act.drainMs
     const model = foretold(stage, front.policy, seed, { plays, overMs })
     const real = figuresAt(Math.min(overMs, run.overMs), stage, outcomesOf(run), loadsOf(run))
     cells.push({ front, model, real })
-    say(strainLine(`${heading}, ${front.name} ${found.version}`, stage.trace.length, run))
+    const title = `${heading}, ${front.name} ${found.version}${pace < scale ? ` at ${pace} times the speed` : ''}`
+    say(strainLine(title, stage.trace.length, run))
     const warning = tooSlow(run.strain, cpus().length)
     if (warning !== undefined) say(`${heading}, ${front.name}: ${warning}`)
   }
@@ -74,7 +76,7 @@ async function playScenario(scenario: Scenario, act: Act, plan: RealPlan, say: S
       [heading, 'figure', 'model', 'its plays', 'real', 'real / model'],
       [
         ...cells.flatMap((cell) => columns.map((column) => cellRow(cell, column))),
-        ...(cells.length === 2 ? ratioRows(cells, columns) : []),
+        ...ratios(cells, columns),
       ],
     ),
   )
@@ -94,15 +96,22 @@ function cellRow({ front, model, real }: CellResult, column: Column): string[] {
   ]
 }
 
-/** What the study is about: how much better than a peer. Nothing is many times nothing. */
-function ratioRows([one, other]: readonly CellResult[], columns: readonly Column[]): string[][] {
+/** What the study is about: how much better than each peer. */
+function ratios(cells: readonly CellResult[], columns: readonly Column[]): string[][] {
+  const own = cells.find(({ front }) => front === ours)
+  if (own === undefined) return []
+  return cells.filter((cell) => cell !== own).flatMap((other) => ratioRows(own, other, columns))
+}
+
+/** Nothing is many times nothing. */
+function ratioRows(one: CellResult, other: CellResult, columns: readonly Column[]): string[][] {
   return columns
-    .filter(({ figure: name }) => other!.real[name]! > 0 && other!.model[0]![name]! > 0)
+    .filter(({ figure: name }) => other.real[name]! > 0 && other.model[0]![name]! > 0)
     .map(({ figure: name, title }) => {
-      const ratios = one!.model.map((each, turn) => each[name]! / other!.model[turn]![name]!)
-      const real = one!.real[name]! / other!.real[name]!
+      const ratios = one.model.map((each, turn) => each[name]! / other.model[turn]![name]!)
+      const real = one.real[name]! / other.real[name]!
       return [
-        `${one!.front.name} / ${other!.front.name}`,
+        `${one.front.name} / ${other.front.name}`,
         title,
         figure(ratios[0]!, 2),
         `${figure(Math.min(...ratios), 2)}–${figure(Math.max(...ratios), 2)}`,
