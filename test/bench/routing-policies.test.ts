@@ -109,7 +109,7 @@ function herded(
       ...{ ...spec, name: `m${index}`, modelsMax: 2 },
       ...{ decodePerSecond: decode, slots },
     })),
-    models: ['a', 'b', 'c'].map((name) => ({ name, speed: 1, loadSeconds: 1 })),
+    models: [10, 10, 2].map((loadSeconds, index) => ({ name: `${index}`, speed: 1, loadSeconds })),
     ...{ trace, foreign: [], incidents: [], dice: seededDice(1) },
     preloaded: fleet.map(({ holds }) => holds),
   })
@@ -124,6 +124,14 @@ describe('the rule of ollama-herd', () => {
       { decode: 20, holds: [0] },
     ]
     expect(herded([{ model: 0 }], fleet).places).toEqual([1])
+  })
+
+  it('sends small models to slow machines', () => {
+    const fleet = [
+      { decode: 100, holds: [0, 2] },
+      { decode: 20, holds: [0, 2] },
+    ]
+    expect(herded([{ model: 0 }, { model: 2 }], fleet).places).toEqual([0, 1])
   })
 
   it('sees no other model’s line at a machine', () => {

@@ -1,4 +1,4 @@
-import type { Request } from '../engine/specs.ts'
+import type { ModelSpec, Request } from '../engine/specs.ts'
 import type { Visit } from '../engine/visit.ts'
 import type { Fault, PolicyMaker, Switch } from '../engine/world.ts'
 import { quantile } from '../measure.ts'
@@ -17,8 +17,6 @@ const triesMax = 3
 const warmMs = 1_800_000
 const latenciesMax = 500
 const contextTokens = 8_192
-/** All models count as of 8 to 20 GB; of larger ones it is 1, and small ones it would send to the slow machines. */
-const roleShare = 0.6
 /** GB a second of the fastest machine; the others in proportion to their decode speed. */
 const bandwidthMax = 800
 
@@ -67,7 +65,7 @@ export const herd: PolicyMaker = (view) => {
     const busy = (6 * depth) / Math.max(0.25, Math.min(4, node.bandwidth / median))
     return (
       heat(node, model, view.nowMs) +
-      roleShare * Math.min(25, 5 + node.bandwidth / 40) +
+      role(view.models[model]!, node.bandwidth) +
       (isHot ? contextFit(contextTokens / promptTokens) : 0) -
       Math.min(30, busy) -
       (depth === 0 ? 0 : Math.min(25, (depth * p75Of(line, node)) / 10_000))
@@ -171,6 +169,13 @@ const depthOf = ({ pending, inFlight }: Line) => pending.length + inFlight
 function heat(node: Node, model: number, nowMs: number): number {
   if (node.loaded.has(model)) return 50
   return nowMs - (node.leftAtMs.get(model) ?? Number.NEGATIVE_INFINITY) < warmMs ? 30 : 10
+}
+
+/** Large models go to fast machines, small ones to slow ones; a second of loading stands for a gigabyte. */
+function role({ loadSeconds }: ModelSpec, bandwidth: number): number {
+  const speed = Math.min(25, 5 + bandwidth / 40)
+  if (loadSeconds > 20) return speed
+  return loadSeconds < 8 ? Math.max(3, 18 - 0.6 * speed) : 0.6 * speed
 }
 
 function contextFit(ratio: number): number {
