@@ -357,7 +357,7 @@ export class Queue implements WaitingRoom, WaitingNow {
       }
       const { waitMsMax } = this.#settings
       const limitMs = hasBegun ? Math.max(waitMsMax, pausedMsMax) : waitMsMax
-      const limit = this.#clock.after(limitMs, () => waiting.giveUp(this.#tooLong(limitMs)))
+      const limit = this.#clock.after(limitMs, () => waiting.giveUp(this.#tooLong(limitMs, hasBegun)))
       if (!this.#digests.has(waiting.model)) this.#digests.set(waiting.model, waiting.need.digest)
       this.#line.join(waiting)
       this.#tickWhileSomebodyWaits()
@@ -381,9 +381,10 @@ export class Queue implements WaitingRoom, WaitingNow {
     return undefined
   }
 
-  #tooLong(waitMsMax: number): Failure {
+  #tooLong(waitMsMax: number, hasBegun: boolean): Failure {
     const seconds = Math.round(waitMsMax / 1_000)
-    return new Failure('queue_timeout', `no seat came free within ${seconds} s (queue.timeout)`, {
+    const why = hasBegun ? 'for an answer that gave its own to a person' : '(queue.timeout)'
+    return new Failure('queue_timeout', `no seat came free within ${seconds} s ${why}`, {
       retryAfterS: this.retryAfterS(),
     })
   }
