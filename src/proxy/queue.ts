@@ -357,7 +357,9 @@ export class Queue implements WaitingRoom, WaitingNow {
       }
       const { waitMsMax } = this.#settings
       const limitMs = hasBegun ? Math.max(waitMsMax, pausedMsMax) : waitMsMax
-      const limit = this.#clock.after(limitMs, () => waiting.giveUp(this.#tooLong(limitMs, hasBegun)))
+      const limit = this.#clock.after(limitMs, () =>
+        waiting.giveUp(this.#tooLong(limitMs, hasBegun)),
+      )
       if (!this.#digests.has(waiting.model)) this.#digests.set(waiting.model, waiting.need.digest)
       this.#line.join(waiting)
       this.#tickWhileSomebodyWaits()
