@@ -35,10 +35,9 @@ function hiddenRanges(text: string, line: string, lineStart: number): Range[] {
     // To the end of the line: a comment behind a secret is often the secret before.
     .map(({ start }) => ({ start: Math.max(0, start), end: line.length }))
 
-  // The tree of a broken file may not show what belongs where, so only what is surely harmless is shown.
-  const broken = document.errors.length + document.warnings.length > 0
+  // The tree of a file with a mistake in it may not show what belongs where, so only what is surely harmless is shown.
   const value = /^\s*(- +)?([\w-]+:)?\s*/.exec(line)?.[0].length ?? 0
-  if (broken && !isHarmless(line)) hidden.push({ start: value, end: line.length })
+  if (!isHarmless(line)) hidden.push({ start: value, end: line.length })
   // What is commented out is in no tree, and may be a login as well.
   const comment = /(?:^|\s)#/.exec(line)
   if (comment) hidden.push({ start: comment.index + comment[0].length, end: line.length })
@@ -99,7 +98,7 @@ function isHarmless(line: string): boolean {
   if (!parts) return /^\s*-?\s*$/.test(line)
   const [, key = '', value = ''] = parts
   if (value.trim() === '') return true
-  return harmlessKeys().has(key) && !/[{}@?#]|token|auth/i.test(value)
+  return harmlessKeys().has(key) && !/[{}@?#]|\/\/[^/]*:(?!\d)|token|auth/i.test(value)
 }
 
 function harmlessKeys(): Set<string> {

@@ -28,11 +28,14 @@ export function isSecret(path: Path): boolean {
   return first === 'backends' && third === 'headers'
 }
 
-/** False for a key below `path` that may have a secret in it, as when the space behind its colon is missing. */
+/**
+ * False for a key below `path` that may have a secret in it, as when the space behind its colon is missing. Ours have no
+ * digits.
+ */
 export function isPrintableKey(path: Path, key: string): boolean {
   if (isSecret(path)) return headerNamePattern.test(key)
   const known = keysAt(path)
-  return known === undefined || known.includes(key) || /^[\w.-]{1,40}$/.test(key)
+  return known === undefined || known.includes(key) || /^[a-z_.-]{1,40}$/i.test(key)
 }
 
 export function leafKindAt(path: Path): LeafKind {

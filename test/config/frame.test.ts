@@ -23,10 +23,10 @@ describe('formatProblems', () => {
   })
 
   it('cuts a long line around the caret', () => {
-    const report = reportOf(`backends: [${'{url: "http://a:1"}, '.repeat(50)}{}]`)
+    const report = reportOf(`allowed_hosts: [${'a.example, '.repeat(50)}[b]]`)
     const [, line = '', caret = ''] = report.split('\n\n').at(-1)?.split('\n') ?? []
     expect(line.length).toBeLessThan(140)
-    expect(line[caret.indexOf('^')]).toBe('{')
+    expect(line[caret.indexOf('^')]).toBe('[')
   })
 
   it('shows the first fifty and counts the others', () => {

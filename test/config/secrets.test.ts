@@ -41,7 +41,12 @@ describe('a secret', () => {
     ['a login without a space', `backends: [{url:http://me:${secret}@a: 1}]`],
     ['two tokens', `admin_token: ${secret}\nadmin_token: ${secret}`],
     ['an unknown alias', `admin_token: *${secret}`],
+    ['a token that became a key', `admin_token:\n? ${secret}`],
+    ['a login whose line ends before its @', `backends:\n  - url: http:\t//me:${secret}\n@a:1`],
+    ['a header that became a backend', `backends:\n  - url: http://a:1\n  -  X-Key:] "${secret}"`],
+    ['a header below a question mark', `backends:\n  - url: http://a:1\n?  ?  X-Key: ${secret}`],
     ['an unknown tag', `admin_token: !${secret} x`],
+    ['a token that went on in the value above', `listen: 127.0.0.1:1\n admin_token:[ ${secret}`],
   ])('is not printed: %s', (_, text) => {
     const problems = problemsFrom(text)
     expect(problems.length).toBeGreaterThan(0)
