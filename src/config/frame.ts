@@ -38,16 +38,6 @@ function hiddenRanges(text: string, line: string, lineStart: number): Range[] {
   // The tree of a file with a mistake in it may not show what belongs where, so only what is surely harmless is shown.
   const value = /^\s*(- +)?([\w-]+:)?\s*/.exec(line)?.[0].length ?? 0
   if (!isHarmless(line)) hidden.push({ start: value, end: line.length })
-  // What is commented out is in no tree, and may be a login as well.
-  const comment = /(?:^|\s)#/.exec(line)
-  if (comment) hidden.push({ start: comment.index + comment[0].length, end: line.length })
-  const userinfo = /\/\/.*@/.exec(line)
-  if (userinfo)
-    hidden.push({ start: userinfo.index + 2, end: userinfo.index + userinfo[0].length - 1 })
-  // Nor is the name of an anchor or of an alias, which a stray sign before a login makes of it.
-  else if (line.includes('@', value)) hidden.push({ start: value, end: line.lastIndexOf('@') })
-  for (const name of line.matchAll(/[&*][\w.-]*[^\w.\s,\]}-]\S*/g))
-    hidden.push({ start: name.index + 1, end: name.index + name[0].length })
   return hidden
 }
 
@@ -92,13 +82,19 @@ function behind(key: unknown): number | undefined {
   return end === undefined ? undefined : end + 2
 }
 
-/** `key: value` with a known key that is no secret, a list's dash, or nothing but a comment's or a section's start. */
+/**
+ * Signs behind which a secret may stand: a map in one line, a login or its half, a query, a comment; the name of an alias
+ * or anchor that is no plain word, which a stray sign before a login makes of it; a word for a token.
+ */
+const doubtful = /[{}@?#]|[&*][\w.-]*[^\w.\s,\]-]|\/\/[^/]*:(?!\d)|token|auth/i
+
+/** `key: value` with a known key that is no secret, a list's dash, or a section's start. */
 function isHarmless(line: string): boolean {
   const parts = /^\s*(?:- +)?([\w-]+):(.*)$/.exec(line)
   if (!parts) return /^\s*-?\s*$/.test(line)
   const [, key = '', value = ''] = parts
   if (value.trim() === '') return true
-  return harmlessKeys().has(key) && !/[{}@?#]|\/\/[^/]*:(?!\d)|token|auth/i.test(value)
+  return harmlessKeys().has(key) && !doubtful.test(value)
 }
 
 function harmlessKeys(): Set<string> {
