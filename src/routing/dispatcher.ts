@@ -28,6 +28,8 @@ export interface DispatcherDoors {
   readonly endpoints: () => readonly EndpointView[]
   readonly tastes?: Tastes
   readonly prices?: Prices
+  /** What was learned before; nothing unless given. */
+  readonly costs?: Costs
   /** Is given every decision, about the line and about newcomers, to be made again one day; undefined: nothing is noted. */
   readonly record?: (entry: DecisionEntry) => void
 }
@@ -54,7 +56,7 @@ export type Would =
  *     … dispatcher.loaded(run, nowMs) … dispatcher.ended(run, nowMs, how)
  */
 export class Dispatcher {
-  readonly costs = new Costs()
+  readonly costs: Costs
   readonly running = new Running()
   readonly decisions = new Decisions()
   /** What tenants were given of late; the order of the line goes by it. */
@@ -66,7 +68,9 @@ export class Dispatcher {
   readonly #glance: Survey
 
   constructor(doors: DispatcherDoors, settings: RoutingSettings) {
-    const { costs, running } = this
+    const { costs = new Costs() } = doors
+    this.costs = costs
+    const { running } = this
     const turns = new Turns()
     const rush = this.#rush
     this.#record = doors.record

@@ -3,8 +3,8 @@ import type { Request } from '../../bench/routing/engine/specs.ts'
 import { Visit } from '../../bench/routing/engine/visit.ts'
 import { foresees, knowsUsual } from '../../bench/routing/policies/foresight.ts'
 
-const requestOf = (outputTokens: number): Request => ({
-  ...{ id: 0, atMs: 0, model: 0, promptTokens: 10, outputTokens, chain: [1], chainTokens: [10] },
+const requestOf = (outputTokens: number, promptTokens = 10): Request => ({
+  ...{ id: 0, atMs: 0, model: 0, promptTokens, outputTokens, chain: [1], chainTokens: [10] },
   ...{ answer: 2, tenant: 't', band: 'normal', deadlineMs: 0, session: 's' },
 })
 
@@ -29,5 +29,16 @@ describe('foresight', () => {
     expect(usual.left(speaking(110, 10))).toBeCloseTo((20 + 60 + 110) / 3 - 10)
     expect(usual.left(speaking(200, 70))).toBe(40)
     expect(usual.left(speaking(200, 150))).toBe(1)
+  })
+
+  it('of who knows what is usual knows it by the length of the prompt, and of no single answer', () => {
+    const trace = Array.from({ length: 400 }, (_, at) =>
+      at % 2 === 0 ? requestOf(300 + (at % 3), 1_000) : requestOf(30 + (at % 3), 4_000),
+    )
+    const usual = knowsUsual(trace)
+    expect(usual.answer(requestOf(7, 1_000))).toBeCloseTo(301, 0)
+    expect(usual.answer(requestOf(7, 900))).toBeCloseTo(301, 0)
+    expect(usual.answer(requestOf(7, 4_000))).toBeCloseTo(31, 0)
+    expect(usual.answer(requestOf(7, 9_000))).toBeCloseTo(31, 0)
   })
 })

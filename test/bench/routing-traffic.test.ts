@@ -4,8 +4,13 @@ import { describe, expect, it } from 'vitest'
 import { removeDir, tempDir } from '../../bench/lib/temp-dir.ts'
 import { codeGaps, gammaGaps, poissonGaps } from '../../bench/routing/traffic/arrivals.ts'
 import { conversationTrace } from '../../bench/routing/traffic/conversations.ts'
-import { code, conversation, lengthOf } from '../../bench/routing/traffic/lengths.ts'
-import { readRecorded } from '../../bench/routing/traffic/recorded.ts'
+import {
+  code,
+  conversation,
+  conversationApart,
+  lengthsDrawn,
+} from '../../bench/routing/traffic/lengths.ts'
+import { partOf, readRecorded } from '../../bench/routing/traffic/recorded.ts'
 import { plainTrace, withModels, withModelsByChat } from '../../bench/routing/traffic/trace.ts'
 import { seededDice } from '../../src/core/dice.ts'
 
@@ -26,18 +31,35 @@ describe('generated traffic', () => {
   // Mean, p50, p90 and p99 of prompts and answers as they are published for the two traces.
   it.each([
     ['conversation', conversation, [1_155, 1_020, 2_735, 4_142], [211, 129, 424, 601]],
+    ['apart', conversationApart, [1_155, 1_020, 2_735, 4_142], [211, 129, 424, 601]],
     ['code', code, [2_048, 1_469, 5_194, 7_436], [28, 13, 55, 252]],
   ] as const)('has the lengths of the %s trace', (_name, lengths, prompt, answer) => {
     const dice = seededDice(1)
-    for (const [quantiles, wanted] of [
-      [lengths.prompt, prompt],
-      [lengths.answer, answer],
+    for (const [which, wanted] of [
+      ['promptTokens', prompt],
+      ['outputTokens', answer],
     ] as const) {
-      const values = sorted(() => lengthOf(quantiles, dice))
+      const values = sorted(() => lengthsDrawn(lengths, dice)[which])
       const found = [mean(values), at(values, 0.5), at(values, 0.9), at(values, 0.99)]
       for (const [index, value] of found.entries())
         expect(value / wanted[index]!).toSatisfy((off: number) => off > 0.85 && off < 1.18)
     }
+  })
+
+  // The means of the trace's own requests with such prompts.
+  it.each([
+    [395, 410, 105],
+    [1_040, 1_100, 416],
+    [4_073, 4_200, 67],
+  ])('answers prompts of %i to %i tokens of chats as the trace does', (from, to, wanted) => {
+    const dice = seededDice(7)
+    const answersTo = (lengths: typeof conversation) =>
+      Array.from({ length: count }, () => lengthsDrawn(lengths, dice))
+        .filter(({ promptTokens }) => promptTokens >= from && promptTokens < to)
+        .map(({ outputTokens }) => outputTokens)
+    const isNear = (off: number) => off > 0.9 && off < 1.1
+    expect(mean(answersTo(conversation)) / wanted).toSatisfy(isNear)
+    expect(mean(answersTo(conversationApart)) / 211).toSatisfy(isNear)
   })
 
   it('has gaps with a mean of one: Poisson, in clusters, and in bursts as of the code trace', () => {
@@ -117,6 +139,18 @@ describe('generated traffic', () => {
         { atMs: 0, promptTokens: 4_808, outputTokens: 10 },
         { atMs: 52, promptTokens: 3_180, outputTokens: 8 },
       ])
+      const rows = Array.from({ length: 10 }, (_, at) => ({
+        ...{ atMs: 100 * at, promptTokens: 1, outputTokens: at },
+      }))
+      const part = (seed: number) => partOf(rows, 3, seed).map(({ outputTokens }) => outputTokens)
+      expect([0, 1, 2, 3].map(part)).toEqual([
+        [0, 1, 2],
+        [3, 4, 5],
+        [6, 7, 8],
+        [0, 1, 2],
+      ])
+      expect(partOf(rows, 3, 1)[0]!.atMs).toBe(0)
+      expect(partOf(rows, 50, 1)).toHaveLength(10)
       writeFileSync(file, 'a,b,c\n0,5,5\n1,many,5\n')
       expect(() => readRecorded(file)).toThrow('line 3')
     } finally {

@@ -12,6 +12,8 @@ export interface Manner {
   readonly seatsTold: boolean
   /** Answers after the first tenth of the requests teach nothing. */
   readonly learningFrozen: boolean
+  /** Answers to prompts of other sizes may be of other lengths. */
+  readonly answersBySize: boolean
   readonly affinity: boolean
   /** Batch work gives its seat to people. */
   readonly givesWay: boolean
@@ -23,7 +25,14 @@ export interface Manner {
 const whole: Manner = {
   ...{ picker: 'expected-completion', prices: {}, shortFirst: true, seatsTold: false },
   ...{ acrossTenants: false },
-  ...{ learningFrozen: false, affinity: true, givesWay: true, cachesKept: true, residency: {} },
+  ...{
+    learningFrozen: false,
+    answersBySize: true,
+    affinity: true,
+    givesWay: true,
+    cachesKept: true,
+    residency: {},
+  },
 }
 
 export const oursPolicies: Readonly<Record<string, { title: string; manner: Manner }>> = {
@@ -48,6 +57,10 @@ export const oursPolicies: Readonly<Record<string, { title: string; manner: Mann
   'ours-swap2': kept('ours, swap budget 2 %', { swapShare: 0.02 }),
   'ours-weight4': kept('ours, what is pushed out counts 4 times', { evictionWeight: 4 }),
   'ours-frozen': { title: 'ours, learning frozen', manner: { ...whole, learningFrozen: true } },
+  'ours-onelength': {
+    title: 'ours, one length of answers for prompts of any size',
+    manner: { ...whole, answersBySize: false },
+  },
   'ours-noaffinity': {
     title: 'ours, caches not thought of',
     manner: { ...whole, affinity: false },

@@ -1,4 +1,6 @@
 import { Affinity } from '../../../src/routing/affinity/affinity.ts'
+import { Answers } from '../../../src/routing/costs/answers.ts'
+import { Costs } from '../../../src/routing/costs/costs.ts'
 import { Dispatcher } from '../../../src/routing/dispatcher.ts'
 import type { Tastes } from '../../../src/routing/field.ts'
 import { Line } from '../../../src/routing/line.ts'
@@ -81,6 +83,7 @@ class Ours implements Policy {
       {
         ...{ endpoints: () => this.#endpoints, tastes },
         prices: { ...usualPrices, ...manner.prices },
+        costs: new Costs(new Answers({ bySize: manner.answersBySize })),
       },
       { picker: manner.picker, preferences: {}, loadRescue: false },
     )

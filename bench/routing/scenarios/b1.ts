@@ -2,9 +2,18 @@ import { seededDice } from '../../../src/core/dice.ts'
 import type { Request } from '../engine/specs.ts'
 import { poissonGaps } from '../traffic/arrivals.ts'
 import { conversation } from '../traffic/lengths.ts'
-import type { Recorded } from '../traffic/recorded.ts'
+import { partOf, type Recorded } from '../traffic/recorded.ts'
 import { plainRequest, plainTrace, Texts } from '../traffic/trace.ts'
-import { capacityOf, loadsOf, mixedFleet, oneModel, type Scenario, sampleOf, sum } from './stage.ts'
+import {
+  capacityOf,
+  loadsOf,
+  mixedFleet,
+  oneModel,
+  type Scenario,
+  sampleFrom,
+  sampleOf,
+  sum,
+} from './stage.ts'
 
 export const b1: Scenario = {
   word: 'B1',
@@ -34,10 +43,12 @@ export const b1: Scenario = {
     { title: 'decide p99 µs', figure: 'decide99Us', digits: 0 },
   ],
   stage: ({ variant, seed, requests, recorded }) => {
-    const perSecond = capacityOf(mixedFleet, oneModel, sampleOf(conversation))
+    const rows = recorded && partOf(recorded, requests, seed)
+    const sample = rows ? sampleFrom(rows) : sampleOf(conversation)
+    const perSecond = capacityOf(mixedFleet, oneModel, sample)
     const rate = variant.load * sum(perSecond)
-    const trace = recorded
-      ? playedAt(recorded.slice(0, requests), rate)
+    const trace = rows
+      ? playedAt(rows, rate)
       : plainTrace(
           ...[requests, rate, poissonGaps(seededDice(seed)), () => conversation],
           seededDice(seed + 1_000),

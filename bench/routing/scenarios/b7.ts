@@ -2,7 +2,7 @@ import { seededDice } from '../../../src/core/dice.ts'
 import type { Request } from '../engine/specs.ts'
 import type { Incident, World } from '../engine/world.ts'
 import { poissonGaps } from '../traffic/arrivals.ts'
-import { conversation, type Lengths, stretched } from '../traffic/lengths.ts'
+import { conversation, stretched } from '../traffic/lengths.ts'
 import { plainTrace } from '../traffic/trace.ts'
 import { b1 } from './b1.ts'
 import { capacityOf, fastest, mixedFleet, oneModel, type Scenario, sampleOf, sum } from './stage.ts'
@@ -50,10 +50,7 @@ export const b7: Scenario = {
     const perSecond = capacityOf(mixedFleet, oneModel, sampleOf(conversation))
     const rate = variant.load * sum(perSecond)
     const spanMs = phases.length * phaseMs
-    const long: Lengths = {
-      prompt: conversation.prompt,
-      answer: stretched(conversation.answer, 5),
-    }
+    const long = stretched(conversation, 5)
     const from = (phase: string) => phases.indexOf(phase) * phaseMs
     const isLong = (atMs: number) => atMs >= from('lengths') && atMs < from('lengths') + phaseMs
     const dice = seededDice(seed + 1_000)

@@ -5,7 +5,10 @@ import type { Policy, Setting, World } from '../engine/world.ts'
 import { poissonGaps } from '../traffic/arrivals.ts'
 import type { Lengths } from '../traffic/lengths.ts'
 import type { Recorded } from '../traffic/recorded.ts'
-import { plainTrace } from '../traffic/trace.ts'
+import { plainRequest, plainTrace, Texts } from '../traffic/trace.ts'
+
+/** So many requests tell how many of them a full fleet can do. */
+const sampleSize = 600
 
 /** One run's stage: the machines, what comes, and what a full house would be. */
 export interface Stage extends Omit<Setting, 'dice'> {
@@ -92,7 +95,17 @@ export function capacityOf(
 
 /** Requests that look like the traffic, to find out how many of them a full fleet can do. */
 export function sampleOf(lengths: Lengths): Request[] {
-  return plainTrace(600, 1, poissonGaps(seededDice(8)), () => lengths, seededDice(9))
+  return plainTrace(sampleSize, 1, poissonGaps(seededDice(8)), () => lengths, seededDice(9))
+}
+
+/** Requests of a recorded trace, from all over it, to the same end. */
+export function sampleFrom(recorded: readonly Recorded[]): Request[] {
+  const texts = new Texts()
+  const every = Math.max(1, Math.floor(recorded.length / sampleSize))
+  return recorded
+    .filter((_, at) => at % every === 0)
+    .slice(0, sampleSize)
+    .map((row, id) => plainRequest(texts, { ...row, id, atMs: id * 1_000 }))
 }
 
 export function sum(values: readonly number[]): number {

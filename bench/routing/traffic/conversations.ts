@@ -1,6 +1,6 @@
 import type { Dice } from '../../../src/core/dice.ts'
 import type { Request } from '../engine/specs.ts'
-import { conversation, lengthOf } from './lengths.ts'
+import { conversation, lengthsDrawn } from './lengths.ts'
 import { Texts } from './trace.ts'
 
 /** Of all conversations, those that begin with the same system prompt. */
@@ -41,7 +41,7 @@ export function conversationTrace(count: number, turnsPerSecond: number, dice: D
     for (let turn = 0; turn < turns; turn++) {
       const userTokens = 20 + Math.floor(280 * dice.roll())
       const promptTokens = tokens.at(-1)! + userTokens
-      const outputTokens = lengthOf(conversation.answer, dice)
+      const { outputTokens } = lengthsDrawn(conversation, dice)
       chain = [...chain, texts.next()]
       tokens = [...tokens, promptTokens]
       const answer = texts.next()

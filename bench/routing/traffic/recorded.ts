@@ -35,6 +35,15 @@ export function readRecorded(file: string): Recorded[] {
   return rows.map((row) => ({ ...row, atMs: row.atMs - firstMs }))
 }
 
+/** So many in a row, from another place for each seed, and from time zero on. */
+export function partOf(recorded: readonly Recorded[], requests: number, seed: number): Recorded[] {
+  const places = Math.max(1, Math.floor(recorded.length / requests))
+  const from = (seed % places) * requests
+  const part = recorded.slice(from, from + requests)
+  const firstMs = part[0]!.atMs
+  return part.map((row) => ({ ...row, atMs: row.atMs - firstMs }))
+}
+
 function momentOf(text: string): number {
   const seconds = Number(text)
   if (text !== '' && Number.isFinite(seconds)) return seconds * 1_000

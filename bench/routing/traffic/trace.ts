@@ -1,7 +1,7 @@
 import type { Dice } from '../../../src/core/dice.ts'
 import type { Request } from '../engine/specs.ts'
 import type { Gaps } from './arrivals.ts'
-import { type Lengths, lengthOf } from './lengths.ts'
+import { type Lengths, lengthsDrawn } from './lengths.ts'
 
 /** Numbers that stand for texts; no two texts of a trace have the same. */
 export class Texts {
@@ -35,10 +35,7 @@ export function plainTrace(
   let atMs = 0
   return Array.from({ length: count }, (_, id) => {
     atMs += (gaps() / perSecond) * 1_000
-    const lengths = lengthsAt(atMs)
-    const promptTokens = lengthOf(lengths.prompt, dice)
-    const outputTokens = lengthOf(lengths.answer, dice)
-    return plainRequest(texts, { id, atMs, promptTokens, outputTokens })
+    return plainRequest(texts, { id, atMs, ...lengthsDrawn(lengthsAt(atMs), dice) })
   })
 }
 

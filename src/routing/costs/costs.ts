@@ -1,8 +1,8 @@
 import { Recent } from '../../core/recent.ts'
 import type { Work } from '../work.ts'
+import { Answers, outTokensUsual } from './answers.ts'
 import { Foreign } from './foreign.ts'
 import { Guard } from './guard.ts'
-import { Lengths, lengthsAround } from './lengths.ts'
 import { LoadTimes } from './load-times.ts'
 import { Pair } from './pair.ts'
 import { decodeSGuess, type KnownPair, Prior, prefillSGuess } from './prior.ts'
@@ -14,12 +14,8 @@ import { TextWeights } from './text-weights.ts'
 /** Models of one endpoint of which rates are kept; the one unused longest is forgotten. */
 const pairsOfEndpointMax = 256
 const endpointsMax = 4_096
-/** Rows of answer lengths: each takes 1.5 KB. Tenants are told apart only as far as there is room. */
-const lengthRowsMax = 2_000
 /** Models of which is kept what is usual. */
 const modelsMax = 2_000
-/** With fewer answers than this a row says less than the one for everybody. */
-const lengthsEnough = 8
 /**
  * Guesses for pairs that have not met are made anew after so many samples; in a large fleet after as many as there are
  * pairs, so that a sample costs the same in any fleet, and fewer than one decision in a hundred waits for it.
@@ -27,8 +23,6 @@ const lengthsEnough = 8
 const priorEvery = 64
 /** … and with each new pair as long as there are no more than this. */
 const pairsFew = 32
-/** Lengths that are assumed before the first answer. */
-const outTokensUsual = 200
 
 /** What is usual for a model, on average over all machines that serve it. */
 export interface Usual {
@@ -48,7 +42,6 @@ const usualAtFirst: Readonly<Usual> = {
 }
 /** What a new answer counts in that. */
 const usualShare = 0.05
-const usualLengths = lengthsAround(outTokensUsual)
 
 /**
  * Everything that was learned from answers, and the only place where it is kept. Time comes with every call; there are
@@ -56,9 +49,7 @@ const usualLengths = lengthsAround(outTokensUsual)
  */
 export class Costs {
   readonly #pairs = new Recent<string, Recent<string, Pair>>(endpointsMax)
-  readonly #lengths = new Recent<string, Lengths>(lengthRowsMax)
-  /** One request is mostly like the one before. */
-  #lastKeys: LengthKeys = { model: '', op: '', tenant: '', keys: ['\n\n', '\n', '\n'] }
+  readonly #answers: Answers
   readonly #loads = new LoadTimes()
   readonly #texts = new TextWeights()
   readonly #foreign = new Foreign()
@@ -76,6 +67,10 @@ export class Costs {
   /** Pairs that were met, ever. */
   #pairCount = 0
 
+  constructor(answers = new Answers()) {
+    this.#answers = answers
+  }
+
   /** What a request is expected to take of whoever serves it. */
   workOf(size: RequestSize): Work {
     const promptTokens = size.textBytes / this.#texts.bytesPerToken(size.model)
@@ -84,7 +79,7 @@ export class Costs {
     const readS = promptTokens * usual.readS
     if (size.op === 'embed')
       return { promptTokens, outTokens: 0, serviceS: readS, outTokensMax: 0, lengths: undefined }
-    const lengths = this.#lengthsOf(size)
+    const lengths = this.#answers.lengthsOf(size)
     const outTokens = lengths.mean(outTokensMax)
     const serviceS = readS + outTokens * usual.writeS
     return { promptTokens, outTokens, serviceS, outTokensMax, lengths }
@@ -247,31 +242,7 @@ export class Costs {
     if (tokens <= 0) return
     // One that was cut short says only that it would have been longer: it counts a little, at what it had.
     const weight = whole ? 1 : 0.2
-    for (const key of this.#lengthKeys(size)) {
-      let row = this.#lengths.get(key)
-      if (!row) {
-        row = new Lengths()
-        this.#lengths.set(key, row)
-      }
-      row.add(tokens, weight)
-    }
-  }
-
-  #lengthsOf(size: RequestSize): Lengths {
-    for (const key of this.#lengthKeys(size)) {
-      const row = this.#lengths.peek(key)
-      if (row && row.weight >= lengthsEnough) return row
-    }
-    return usualLengths
-  }
-
-  /** From the narrowest to the widest: the tenant's own answers, all of that kind, all for the model. */
-  #lengthKeys({ model, op, tenant }: RequestSize): readonly string[] {
-    const last = this.#lastKeys
-    if (last.model === model && last.op === op && last.tenant === tenant) return last.keys
-    const keys = [`${model}\n${op}\n${tenant}`, `${model}\n${op}`, `\n${op}`]
-    this.#lastKeys = { model, op, tenant, keys }
-    return keys
+    this.#answers.learn(size, tokens, weight)
   }
 
   #pairOf(endpoint: string, weights: string): Pair {
@@ -329,10 +300,6 @@ export class Costs {
 /** Seconds that a request of such a size takes where so many streams run. */
 export function secondsOf({ prompt, out }: Readonly<Usual>, rates: Rates, streams: number): number {
   return prompt * prefillSAt(rates, streams) + out * decodeSAt(rates, streams)
-}
-
-interface LengthKeys extends Pick<RequestSize, 'model' | 'op' | 'tenant'> {
-  readonly keys: readonly string[]
 }
 
 interface Times {

@@ -15,8 +15,8 @@ function bucketOf(tokens: number): number {
 }
 
 /**
- * How long answers are: an empirical distribution that forgets. Lengths can not be read from a prompt, and a mean alone
- * says nothing about how much is left of one that runs already; the distribution does (its mean residual life).
+ * How long answers are: an empirical distribution that forgets. A mean alone says nothing about how much is left of one
+ * that runs already; the distribution does (its mean residual life).
  */
 export class Lengths {
   readonly #weights = new Float64Array(bucketCount)
@@ -48,6 +48,19 @@ export class Lengths {
       aboves[at] = above
       tokensAboves[at] = tokensAbove
     }
+  }
+
+  /** The same distribution, as if so many samples had told it. */
+  worth(samples: number): Lengths {
+    const lengths = new Lengths()
+    const share = this.weight > 0 ? samples / this.weight : 0
+    for (let at = 0; at <= this.#last; at++) {
+      lengths.#weights[at] = this.#weights[at]! * share
+      lengths.#above[at] = this.#above[at]! * share
+      lengths.#tokensAbove[at] = this.#tokensAbove[at]! * share
+    }
+    lengths.#last = this.#last
+    return lengths
   }
 
   /** Tokens still to come after so many, where no more than `max` are allowed. */

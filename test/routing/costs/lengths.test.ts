@@ -38,6 +38,18 @@ describe('the lengths of answers', () => {
     expect(lengths.mean(1e9)).toBeLessThan(200)
   })
 
+  it('are the same when fewer have told them, and change sooner', () => {
+    const lengths = lengthsOf(...Array<number>(50).fill(20), ...Array<number>(50).fill(2_000))
+    const few = lengths.worth(4)
+    expect(few.weight).toBeCloseTo(4, 6)
+    for (const written of [0, 60, 5_000])
+      expect(few.residual(written, 1e9)).toBeCloseTo(lengths.residual(written, 1e9), 6)
+    for (let each = 0; each < 8; each++) few.add(20)
+    expect(few.mean(1e9)).toBeLessThan(lengths.mean(1e9) / 2)
+    expect(lengths.weight).toBeGreaterThan(60)
+    expect(new Lengths().worth(4).weight).toBe(0)
+  })
+
   it('never promise less than nothing or more than is allowed', () => {
     const tokens = fc.integer({ min: 0, max: 300_000 })
     fc.assert(
