@@ -49,10 +49,10 @@ export const residencyShape = {
   swap_budget: share({ zero: true })
     .prefault(0.05)
     .describe(
-      "Share of a backend's time that loads may take which push others out; 1.4 times that on a calm fleet, less than half on a full one.",
+      "Share of a backend's time that loads may take which push others out; less than half of it on a full fleet.",
     ),
   min_residency: duration()
-    .prefault('45s')
+    .prefault('1m')
     .describe(
       'What was loaded stays at least so long, and three times the time that its load took.',
     ),

@@ -18,17 +18,18 @@ describe('the price of pushing a model out', () => {
     const host = hostOf('h', { loaded: ['a'] })
     const often = priceOf(host, residentOf('a'), doorsOf({ perSecond: () => 1 }))
     const never = priceOf(host, residentOf('a'), doorsOf({ perSecond: () => 0 }))
-    expect(often).toBeCloseTo(10 * 0.5, 2)
+    expect(often).toBeCloseTo(10 * 0.6, 2)
     expect(never).toBe(0)
     const leaving = priceOf(host, residentOf('a', { keptMs: 1_000 }), doorsOf())
     expect(leaving).toBeLessThan(priceOf(host, residentOf('a'), doorsOf()))
   })
 
-  it('is four times as high for the last copy as for one of several that are asked for as often', () => {
+  it('is the whole load for the last copy, and less for one of several that are asked for as often', () => {
     const host = hostOf('h', { loaded: ['a'] })
     const rate = { perSecond: () => 10 }
     const last = priceOf(host, residentOf('a'), doorsOf({ ...rate, copies: () => 1 }))
-    expect(last / priceOf(host, residentOf('a'), doorsOf(rate))).toBeCloseTo(4, 5)
+    expect(last).toBeCloseTo(10, 2)
+    expect(last / priceOf(host, residentOf('a'), doorsOf(rate))).toBeCloseTo(1 / 0.6, 5)
   })
 
   it('has the prompts in it that are lost with its cache, of all its names, within a bound', () => {
