@@ -25,7 +25,7 @@ export interface Prices {
 }
 
 export const usualPrices: Prices = {
-  eviction: 2.5,
+  eviction: 3,
   congestion: 2,
   cache: 1,
   tieShare: 0.03,

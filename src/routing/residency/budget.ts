@@ -21,7 +21,7 @@ const brakeShare = 0.3
 const brakeLoadsMin = 4
 /**
  * A fleet that is full has no time for loads. Measured with what stays for a minute, 48 seeds of six models on six machines:
- * 17.5, 18.9 and 18.8 loads per 1,000 requests at loads of 0.5, 0.65 and 0.8.
+ * 17.6, 17.4 and 18.8 loads per 1,000 requests at loads of 0.5, 0.65 and 0.8.
  */
 const calmLoad = 0.6
 const fullLoad = 0.85
