@@ -8,6 +8,8 @@ import { promptTokensMin } from './scripted.ts'
 export interface Act {
   /** Those that are not installed are left out. */
   readonly peers: readonly Front[]
+  /** Words of the variants; none said: the decisive one. */
+  readonly variants?: readonly string[]
   /** What is compared; titles and digits as in the tables of the study. */
   readonly figures: readonly string[]
   /** Only this much of it is played, in milliseconds of the study. */
@@ -24,7 +26,11 @@ const usual = { peers: [haproxy, nginx, herd], drainMs: 10 * minutesMs, continue
 
 export const acts: Readonly<Record<string, Act>> = {
   B1: { ...usual, figures: ['p99', 'mean', 'short50', 'first50', 'errors'] },
-  B2: { ...usual, figures: ['short50', 'p99', 'mean', 'errors'] },
+  B2: {
+    ...usual,
+    variants: ['code', 'gamma'],
+    figures: ['short50', 'p99', 'mean', 'errors'],
+  },
   B3: {
     ...{ ...usual, drainMs: 5 * minutesMs },
     figures: ['p99', 'mean', 'short50', 'loadsPer1000', 'loadShare', 'unfinished', 'errors'],

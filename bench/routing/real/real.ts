@@ -7,7 +7,7 @@ import { loadNow } from '../../lib/machine.ts'
 import { figure, table } from '../../lib/table.ts'
 import type { Figures } from '../measure.ts'
 import { scenarios } from '../scenarios/scenarios.ts'
-import type { Column, Scenario } from '../scenarios/stage.ts'
+import type { Column, Scenario, Variant } from '../scenarios/stage.ts'
 import { type Act, acts, columnOf, playable } from './acts.ts'
 import { type Front, ours } from './fronts.ts'
 import { foretold } from './model.ts'
@@ -41,12 +41,24 @@ export async function realLayer(plan: RealPlan, say: Say): Promise<void> {
       `${plays} plays of the model; ${loadNow()}`,
     '',
   )
-  for (const scenario of scenarios.filter(({ word }) => plan.only.includes(word)))
-    await playScenario(scenario, acts[scenario.word]!, plan, say)
+  for (const scenario of scenarios.filter(({ word }) => plan.only.includes(word))) {
+    const act = acts[scenario.word]!
+    for (const variant of variantsOf(scenario, act))
+      await playVariant(scenario, variant, act, plan, say)
+  }
 }
 
-async function playScenario(scenario: Scenario, act: Act, plan: RealPlan, say: Say) {
-  const variant = scenario.variants.find(({ isDecisive }) => isDecisive)!
+function variantsOf({ variants }: Scenario, act: Act): readonly Variant[] {
+  return variants.filter(({ word, isDecisive }) => act.variants?.includes(word) ?? isDecisive)
+}
+
+async function playVariant(
+  scenario: Scenario,
+  variant: Variant,
+  act: Act,
+  plan: RealPlan,
+  say: Say,
+) {
   const { seed, requests, scale } = plan
   const stage = playable(scenario.stage({ variant, seed, requests, recorded: undefined }), act)
   const heading = `${scenario.word} ${variant.word}`
