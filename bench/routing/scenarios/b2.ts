@@ -51,12 +51,21 @@ export const b2: Scenario = {
     const gaps = isCode ? codeGaps(dice) : gammaGaps(dice, burstShape)
     const played = rows && playedAt(rows, rate)
     const drawn = plainTrace(requests, rate, gaps, () => lengths, seededDice(seed + 1_000))
-    const trace = !played ? drawn : isCode ? played : atTimesOf(drawn, played)
+    const pairs = variant.kind === 'apart' ? played && apart(played) : played
+    const trace = !pairs ? drawn : isCode ? pairs : atTimesOf(drawn, pairs)
     return {
       ...{ machines: mixedFleet, models: oneModel, trace, perSecond },
       ...{ foreign: [], incidents: [], preloaded: mixedFleet.map(() => [0]) },
     }
   },
+}
+
+/** Each prompt with the answer to one half of the trace away, which knows nothing of it. */
+function apart(trace: readonly Request[]): Request[] {
+  const half = trace.length >> 1
+  return trace.map((request, at) => {
+    return { ...request, outputTokens: trace[(at + half) % trace.length]!.outputTokens }
+  })
 }
 
 /** The lengths of one trace at the times of another. */
