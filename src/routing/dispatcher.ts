@@ -68,9 +68,8 @@ export class Dispatcher {
   readonly #glance: Survey
 
   constructor(doors: DispatcherDoors, settings: RoutingSettings) {
-    const { costs = new Costs() } = doors
-    this.costs = costs
-    const { running } = this
+    this.costs = doors.costs ?? new Costs()
+    const { costs, running } = this
     const turns = new Turns()
     const rush = this.#rush
     this.#record = doors.record

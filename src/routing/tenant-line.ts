@@ -3,8 +3,8 @@ const classCount = 16
 const classFirst = -4
 /**
  * Twice as long a service has to have waited so many times as long. Measured with chats in bursts (B2 `gamma`, 12 seeds,
- * twice): short ones take 0.47 and 0.53 of the best peer's time with 6, 0.43 and 0.49 with this and with 12; the slowest of
- * a hundred at a steady load of 0.85 0.70, 0.72 and 0.72 of HAProxy's.
+ * twice): short ones take 0.47 and 0.53 of the best peer's time with 6, 0.43 and 0.49 with this, 0.43 and 0.47 with 12; the
+ * slowest of a hundred at a steady load of 0.85 0.70, 0.72 and 0.72 of HAProxy's.
  */
 const waitOfDoubling = 10
 /** Everybody has waited at least so long: two who have just come are not endlessly far apart. */

@@ -49,15 +49,19 @@ export const b2: Scenario = {
     const rate = variant.load * sum(perSecond)
     const dice = seededDice(seed)
     const gaps = isCode ? codeGaps(dice) : gammaGaps(dice, burstShape)
-    const played = rows && playedAt(rows, rate)
     const drawn = plainTrace(requests, rate, gaps, () => lengths, seededDice(seed + 1_000))
-    const pairs = variant.kind === 'apart' ? played && apart(played) : played
-    const trace = !pairs ? drawn : isCode ? pairs : atTimesOf(drawn, pairs)
+    const trace = rows ? recordedAs(variant.kind, playedAt(rows, rate), drawn) : drawn
     return {
       ...{ machines: mixedFleet, models: oneModel, trace, perSecond },
       ...{ foreign: [], incidents: [], preloaded: mixedFleet.map(() => [0]) },
     }
   },
+}
+
+/** Code comes at its own times, chats at those that were drawn. */
+function recordedAs(kind: string, played: readonly Request[], drawn: readonly Request[]) {
+  if (kind === 'code') return played
+  return atTimesOf(drawn, kind === 'apart' ? apart(played) : played)
 }
 
 /** Each prompt with the answer to one half of the trace away, which knows nothing of it. */

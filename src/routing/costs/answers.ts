@@ -19,7 +19,7 @@ const sizesOfRow = 256
 const takenOver = 4
 /**
  * Sizes are asked while their guesses are nearer by so many doublings. In the Azure traces of 2023 that is 0.6 with chats
- * and, by chance, from -0.2 to 0.25 with completions of code; 0.03 at the most with chats whose answers were shuffled.
+ * and, by chance, from -0.2 to 0.25 with completions of code; 0.03 at the most with chats and answers drawn apart.
  */
 const gainLeast = 0.25
 /** What the last answer counts in that: about the last fifty are remembered. */
@@ -58,7 +58,7 @@ export class Answers {
     for (const key of this.#keysOf(size)) {
       const row = this.#rows.peek(key)
       if (!row || row.all.weight < enough) continue
-      const own = row.gain > gainLeast ? this.#sizes.peek(row.at + partOf(size)) : undefined
+      const own = row.gain > gainLeast ? this.#sizes.peek(row.at + stepOf(size)) : undefined
       return own ?? row.all
     }
     return usualLengths
@@ -66,20 +66,20 @@ export class Answers {
 
   /** An answer had so many tokens. `weight` below one: it was cut short, and would have been longer. */
   learn(size: RequestSize, tokens: number, weight: number): void {
-    const part = partOf(size)
+    const step = stepOf(size)
     for (const key of this.#keysOf(size)) {
       let row = this.#rows.get(key)
       if (!row) {
         row = { at: this.#made++ * sizesOfRow, all: new Lengths(), gain: 0 }
         this.#rows.set(key, row)
       }
-      if (this.#bySize && row.all.weight >= enough) this.#learnSize(row, part, tokens, weight)
+      if (this.#bySize && row.all.weight >= enough) this.#learnSize(row, step, tokens, weight)
       row.all.add(tokens, weight)
     }
   }
 
-  #learnSize(row: Row, part: number, tokens: number, weight: number): void {
-    const key = row.at + part
+  #learnSize(row: Row, step: number, tokens: number, weight: number): void {
+    const key = row.at + step
     let lengths = this.#sizes.get(key)
     if (lengths) {
       const gain = errorOf(row.all, tokens) - errorOf(lengths, tokens)
@@ -110,6 +110,7 @@ function errorOf(lengths: Lengths, tokens: number): number {
   return Math.abs(Math.log2((1 + lengths.mean(Number.POSITIVE_INFINITY)) / (1 + tokens)))
 }
 
-function partOf({ textBytes }: RequestSize): number {
+/** The number of a prompt's size. */
+function stepOf({ textBytes }: RequestSize): number {
   return Math.floor(Math.log2(1 + Math.max(0, textBytes)) * sizesOfDoubling)
 }

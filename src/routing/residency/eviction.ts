@@ -6,8 +6,8 @@ const keptSMax = 1_800
 const keptSUsual = 300
 /**
  * What one of several copies is worth of its load: others have the model, too. Measured with six models on six machines at
- * a load of 0.5 (48 seeds): with 0.4 there were 19.9 loads in 1,000 requests, with 0.5 18.5. A last copy is worth its load and
- * no more: counted one and a half times, the slowest of a hundred took 37 s in place of 35.
+ * a load of 0.5 (48 seeds, what is pushed out counted twice): with 0.4 there were 19.9 loads in 1,000 requests, with 0.5
+ * 18.5. A last copy is worth its load and no more: counted one and a half times, the slowest of a hundred took 37 s for 35.
  */
 const oneOfSeveral = 0.6
 /**
